@@ -1,0 +1,1 @@
+"""Events, topics, API models and error codes that two services share."""

@@ -1,0 +1,47 @@
+"""Facts published by gateway: accounts, agent apps and API keys. No names or addresses of people, ever."""
+
+from typing import Annotated, Literal
+from uuid import UUID
+
+from pydantic import Field
+
+from pac.contracts.base import Event, Moment
+
+
+class AccountOpened(Event):
+    type: Literal["AccountOpened"] = "AccountOpened"
+
+
+class AgentAppCreated(Event):
+    type: Literal["AgentAppCreated"] = "AgentAppCreated"
+    agent_app_id: UUID
+
+
+class AgentAppChanged(Event):
+    type: Literal["AgentAppChanged"] = "AgentAppChanged"
+    agent_app_id: UUID
+    signature_policy: str | None = None
+    deploy_policy: str | None = None
+
+
+class AgentAppDeleted(Event):
+    type: Literal["AgentAppDeleted"] = "AgentAppDeleted"
+    agent_app_id: UUID
+
+
+class ApiKeyCreated(Event):
+    type: Literal["ApiKeyCreated"] = "ApiKeyCreated"
+    api_key_id: UUID
+    scopes: tuple[str, ...]
+    expires_at: Moment | None = None
+
+
+class ApiKeyRevoked(Event):
+    type: Literal["ApiKeyRevoked"] = "ApiKeyRevoked"
+    api_key_id: UUID
+
+
+GatewayEvent = Annotated[
+    AccountOpened | AgentAppCreated | AgentAppChanged | AgentAppDeleted | ApiKeyCreated | ApiKeyRevoked,
+    Field(discriminator="type"),
+]

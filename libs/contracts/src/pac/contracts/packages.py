@@ -1,0 +1,123 @@
+"""Facts published by packages. On `submission-<deployment>` what concerns a deployment, on `package-<id>` the rest."""
+
+from typing import Annotated, Literal
+from uuid import UUID
+
+from pydantic import Field
+
+from pac.contracts.base import Event, Line, SealedEnvironment, Sha256, Shared, Source, Step
+
+
+class Problem(Shared):
+    """One fault of a package. `message` is what people read; never a value out of the package's `.env`."""
+
+    code: str
+    message: Line
+    entry: Line | None = None
+    hint: Line | None = None
+
+
+class PackageUploaded(Event):
+    type: Literal["PackageUploaded"] = "PackageUploaded"
+    package_id: UUID
+    agent_app_id: UUID
+    package_version: str
+    sha256: Sha256
+    size_bytes: int
+    object_key: str
+
+
+class PackageSuperseded(Event):
+    type: Literal["PackageSuperseded"] = "PackageSuperseded"
+    package_id: UUID
+    agent_app_id: UUID
+    by_package_id: UUID
+
+
+class PackageDeleted(Event):
+    type: Literal["PackageDeleted"] = "PackageDeleted"
+    package_id: UUID
+    agent_app_id: UUID
+
+
+class PackageSubmitted(Event):
+    """A deploy was accepted: its bytes are durable and its version is claimed."""
+
+    type: Literal["PackageSubmitted"] = "PackageSubmitted"
+    deployment_id: UUID
+    package_id: UUID
+    agent_app_id: UUID
+    package_version: str
+    sha256: Sha256
+    size_bytes: int
+    object_key: str
+    source: Source
+    billable: bool = True
+    no: int  # counted per app under the app's lock: the order of submissions
+    done: tuple[Step, ...] = ()  # steps that this package has behind it already
+    environment: SealedEnvironment | None = None
+    force_overwrite: bool = False
+    retry_of: UUID | None = None
+
+
+class PackageValidated(Event):
+    type: Literal["PackageValidated"] = "PackageValidated"
+    deployment_id: UUID
+    package_id: UUID
+    step: Literal[Step.VALIDATE_PACKAGE] = Step.VALIDATE_PACKAGE
+    attempt: int
+
+
+class PackageRejected(Event):
+    """The package is bad, for this and every later attempt."""
+
+    type: Literal["PackageRejected"] = "PackageRejected"
+    deployment_id: UUID
+    package_id: UUID
+    step: Literal[Step.VALIDATE_PACKAGE] = Step.VALIDATE_PACKAGE
+    attempt: int
+    problems: tuple[Problem, ...]
+
+
+class PackageStored(Event):
+    type: Literal["PackageStored"] = "PackageStored"
+    deployment_id: UUID
+    package_id: UUID
+    step: Literal[Step.UPLOAD_TO_S3] = Step.UPLOAD_TO_S3
+    attempt: int
+    object_key: str
+
+
+class PackageDescribed(Event):
+    type: Literal["PackageDescribed"] = "PackageDescribed"
+    deployment_id: UUID
+    package_id: UUID
+    step: Literal[Step.GENERATE_METADATA] = Step.GENERATE_METADATA
+    attempt: int
+
+
+class PackageWithdrawn(Event):
+    """The submission is closed; `freed`: its version may be claimed again."""
+
+    type: Literal["PackageWithdrawn"] = "PackageWithdrawn"
+    deployment_id: UUID
+    package_id: UUID
+    freed: bool
+
+
+SubmissionEvent = Annotated[
+    PackageSubmitted | PackageValidated | PackageRejected | PackageStored | PackageDescribed | PackageWithdrawn,
+    Field(discriminator="type"),
+]
+PackageEvent = Annotated[
+    PackageUploaded
+    | PackageSuperseded
+    | PackageDeleted
+    | PackageSubmitted
+    | PackageValidated
+    | PackageRejected
+    | PackageStored
+    | PackageDescribed
+    | PackageWithdrawn,
+    Field(discriminator="type"),
+]

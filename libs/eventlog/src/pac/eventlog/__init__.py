@@ -1,0 +1,1 @@
+"""The event log in Postgres: append, fold, readers, relay, inbox, projections, jobs."""

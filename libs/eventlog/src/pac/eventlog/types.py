@@ -1,0 +1,100 @@
+"""The words of the event log that pure code may use: deciders, what they were told, and how they say no."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+from uuid import UUID
+
+from pac.contracts.base import Event
+from pac.contracts.envelope import Envelope
+
+S = TypeVar("S")
+C = TypeVar("C")
+E = TypeVar("E", bound=Event)
+E_co = TypeVar("E_co", bound=Event, covariant=True)
+
+
+@dataclass(frozen=True)
+class Decider(Generic[S, C, E]):
+    """What may happen in one kind of stream. `decide` and `evolve` are pure; the clock comes inside the command."""
+
+    category: str  # the stream of `id` is `<category>-<id>`
+    initial: S
+    decide: Callable[[S, C], Sequence[E]]
+    evolve: Callable[[S, E], S]
+
+    def stream(self, stream_id: UUID | str) -> str:
+        return f"{self.category}-{stream_id}"
+
+    def fold(self, events: Sequence[E], state: S | None = None) -> S:
+        now = self.initial if state is None else state
+        for event in events:
+            now = self.evolve(now, event)
+        return now
+
+
+@dataclass(frozen=True)
+class Recorded(Generic[S]):
+    """A state and the version of the stream it is the fold of; version 0 is a stream that does not exist."""
+
+    state: S
+    version: int
+
+    @property
+    def is_empty(self) -> bool:
+        return self.version == 0
+
+
+@dataclass(frozen=True)
+class Cause:
+    """Why something is appended, and by whom; recorded with every event. `actor` is an opaque id."""
+
+    actor: str
+    correlation_id: UUID
+    causation_id: UUID | None = None
+    traceparent: str | None = None
+
+
+@dataclass(frozen=True)
+class Message(Generic[E_co]):
+    """An event as `consumer` hears it. A transaction opened with it as cause writes the consumer's inbox row as well."""
+
+    consumer: str
+    envelope: Envelope[E_co]
+
+    @property
+    def event(self) -> E_co:
+        return self.envelope.event
+
+    @property
+    def cause(self) -> Cause:
+        told = self.envelope
+        return Cause(told.actor, told.correlation_id, told.id, told.traceparent)
+
+
+@dataclass(frozen=True, order=True)
+class Position:
+    """Where a reader stands: everything up to and with this is behind it."""
+
+    xid: int = 0
+    number: int = 0
+
+
+class TooEarly(Exception):  # noqa: N818 - not a failure: parked and tried again
+    """News that cannot be placed yet, because topics are not ordered among themselves."""
+
+
+class AlreadySeen(Exception):  # noqa: N818 - not a failure: the message's effects are there
+    """The inbox of this consumer is at or past the message."""
+
+
+class Conflict(Exception):  # noqa: N818 - the loser tries again
+    """The stream has moved on since it was read."""
+
+    def __init__(self, stream: str, expected: int, actual: int) -> None:
+        super().__init__(f"{stream} is at version {actual}, not {expected}")
+        self.stream, self.expected, self.actual = stream, expected, actual
+
+
+class LogUnavailable(OSError):
+    """Postgres is away: wait in place and try again. Nothing is known to have happened."""

@@ -1,0 +1,1 @@
+"""What every process needs: settings, logging, HTTP, Kafka subscription, health, run."""

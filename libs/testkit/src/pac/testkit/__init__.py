@@ -1,0 +1,1 @@
+"""Fixtures and drivers for tests; a development dependency only."""

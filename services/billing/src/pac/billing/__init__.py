@@ -1,0 +1,1 @@
+"""Credits: grants, holds, captures and releases in a double-entry ledger."""

@@ -1,0 +1,1 @@
+"""The hub: deployments, their queue and their order."""

@@ -1,0 +1,1 @@
+"""The public HTTP door: who are you, may you, forward."""

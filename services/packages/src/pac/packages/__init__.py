@@ -1,0 +1,1 @@
+"""Upload, validation, blobs and versions of agent packages."""

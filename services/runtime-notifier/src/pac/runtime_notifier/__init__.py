@@ -1,0 +1,1 @@
+"""Drives runtimes by their HTTP contract; keeps secrets."""
