@@ -1,0 +1,1 @@
+"""What an agent package is: read, check, start; the environment and its precedence; the local runtime."""

@@ -1,0 +1,98 @@
+"""Which entry names are safe to become paths on any machine."""
+
+import re
+import unicodedata
+from collections.abc import Iterable, Iterator
+
+from pac.agentkit.apkg.model import Limits, Problem
+
+DRIVE = re.compile(r"[A-Za-z]:")
+DEVICE = re.compile(
+    r"(?:con|prn|aux|nul|conin\$|conout\$|com[0-9\u00b9\u00b2\u00b3]|lpt[0-9\u00b9\u00b2\u00b3])[ ]*(?:[.:]|$)",
+    re.IGNORECASE,
+)
+PLAIN = re.compile(r"[A-Za-z0-9_ .@+=,()\[\]{}~!#$%&'^`;-]+")
+SHOWN_CHARACTERS = 160
+COMPONENT_BYTES = 255
+
+
+def shown(name: str) -> str:
+    """The name with everything that could disturb a terminal or a log escaped, and cut."""
+    printable = "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in name)
+    return printable if len(printable) <= SHOWN_CHARACTERS else printable[: SHOWN_CHARACTERS - 1] + "…"
+
+
+def name_problems(name: str, limits: Limits) -> list[Problem]:
+    """Every fault of one entry name; a folder's ends with a slash."""
+    return [
+        Problem(code, f"{shown(name) or '(empty)'}: {what}", shown(name), "Rename it and build the package again.")
+        for code, what in _faults(name, limits)
+    ]
+
+
+def _faults(name: str, limits: Limits) -> Iterator[tuple[str, str]]:
+    if not name.strip("/"):
+        yield "name_empty", "an entry without a name"
+        return
+    if name.startswith("/"):
+        yield "name_absolute", "an absolute path"
+    if DRIVE.match(name):
+        yield "name_drive", "a path with a drive letter"
+    if "\\" in name:
+        yield "name_backslash", "a backslash in the name"
+    if not name.isprintable() and any(unicodedata.category(c) in {"Cc", "Cs", "Zl", "Zp"} for c in name):
+        yield "name_control", "a control character in the name"
+    if len(name) * 4 > limits.name_bytes and len(name.encode("utf-8", "surrogatepass")) > limits.name_bytes:
+        yield "name_long", f"a name longer than {limits.name_bytes} bytes"
+    parts = name.removesuffix("/").removeprefix("/").replace("\\", "/").split("/")
+    if len(parts) > limits.depth:
+        yield "name_deep", f"more than {limits.depth} folders deep"
+    yield from _part_faults(parts)
+
+
+def _part_faults(parts: list[str]) -> Iterator[tuple[str, str]]:
+    if ".." in parts:
+        yield "name_parent", "a path that leaves its folder (..)"
+    if "." in parts or "" in parts:
+        yield "name_odd", "a path with an empty or '.' part"
+    if any(DEVICE.match(part) for part in parts):
+        yield "name_device", "a name that is a device on some systems"
+    if any(
+        len(part) * 4 > COMPONENT_BYTES and len(part.encode("utf-8", "surrogatepass")) > COMPONENT_BYTES
+        for part in parts
+    ):
+        yield "name_long", f"a part longer than {COMPONENT_BYTES} bytes"
+
+
+def same_place(name: str) -> str:
+    """Two names with the same key are one file on some file system (case or Unicode form ignored)."""
+    if name.isascii():
+        return name.rstrip("/").lower()
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name.rstrip("/")).casefold())
+
+
+def clashes(names: Iterable[str]) -> Iterator[Problem]:
+    """Entries that would meet in one place, and files that are also used as folders."""
+    seen: dict[str, str] = {}
+    folders: dict[str, str] = {}
+    for name in names:
+        key = same_place(name)
+        if (other := seen.setdefault(key, name)) is not name:
+            code, how = (
+                ("duplicate_entry", "is there twice")
+                if other == name
+                else ("clashing_entry", f"and {shown(other)} are one file on some systems")
+            )
+            yield Problem(code, f"{shown(name)} {how}", shown(name), "Keep one of them and build the package again.")
+        parent = key.rpartition("/")[0]
+        while parent and parent not in folders:
+            folders[parent] = name
+            parent = parent.rpartition("/")[0]
+    for key, name in seen.items():
+        if key in folders and not name.endswith("/"):
+            yield Problem(
+                "file_used_as_folder",
+                f"{shown(name)} is a file and a folder at once",
+                shown(name),
+                "Keep one of them and build the package again.",
+            )
