@@ -1,0 +1,62 @@
+# `make` prints this list. Two commands matter: `make up` runs PAC here, `make test` proves it.
+.DEFAULT_GOAL := help
+.PHONY: help setup up down test test-unit test-integration test-e2e check fmt generate clean
+SHELL := /bin/bash
+PYTHON ?= python3
+export UV_PYTHON_DOWNLOADS = never
+UV := $(shell command -v uv 2>/dev/null || echo .tools/bin/uv)
+RUN := $(UV) run --locked
+MEMBERS := $(wildcard libs/* services/*) cli
+SERVICE ?=
+TESTS := $(if $(SERVICE),$(filter %/$(SERVICE),$(MEMBERS)),$(MEMBERS))
+
+help: ## this list
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z0-9-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.tools/bin/uv:
+	@echo "uv is not installed: fetching it into .tools/"
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "PAC needs Python 3.11 or newer; $(PYTHON) is older. Try: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
+	@$(PYTHON) -m venv .tools || { echo "$(PYTHON) cannot make virtual environments. On Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }
+	@.tools/bin/python -m pip install --quiet --disable-pip-version-check 'uv==0.13.9'
+
+.venv/.locked: uv.lock pyproject.toml $(wildcard libs/*/pyproject.toml services/*/pyproject.toml) cli/pyproject.toml | $(filter .tools/bin/uv,$(UV))
+	$(UV) sync --locked
+	@touch $@
+
+setup: .venv/.locked ## install everything that the lock names into .venv
+
+up: setup ## PostgreSQL, Kafka, S3, five services and a local runtime, in the foreground
+	@$(RUN) pac up
+
+down: setup ## stop what `make up` or `pac up --detach` started
+	@$(RUN) pac down
+
+test: setup ## every test, on real PostgreSQL, Kafka and S3
+	$(RUN) pytest $(TESTS) $(if $(SERVICE),,tests)
+
+test-unit: setup ## pure code only; SERVICE=billing narrows
+	$(RUN) pytest $(wildcard $(addsuffix /tests/unit,$(TESTS)))
+
+test-integration: setup ## one service at a time on real infrastructure; SERVICE=billing narrows
+	$(RUN) pytest $(wildcard $(addsuffix /tests/integration,$(TESTS)))
+
+test-e2e: setup ## all services together, as a real client sees them
+	$(RUN) pytest tests/e2e
+
+check: setup ## format, lint, types, who imports whom, generated files
+	$(RUN) ruff format --check .
+	$(RUN) ruff check .
+	$(RUN) lint-imports --no-cache
+	$(RUN) python -m pac.contracts.schemas --check libs/contracts/schemas
+	$(RUN) mypy $(wildcard libs/*/src services/*/src) cli/src
+	@set -e; for tests in $(wildcard $(addsuffix /tests,$(MEMBERS))) tests; do echo "mypy $$tests"; $(RUN) mypy $$tests; done
+
+fmt: setup ## format and mend what can be mended
+	$(RUN) ruff format .
+	$(RUN) ruff check --fix .
+
+generate: setup ## write the generated files again
+	$(RUN) python -m pac.contracts.schemas libs/contracts/schemas
+
+clean: ## remove the environment and all caches of this checkout (not the state of `make up`: pac down --wipe)
+	rm -rf .venv .tools .mypy_cache .ruff_cache .pytest_cache .hypothesis
