@@ -1,0 +1,33 @@
+"""The table of contents of billing: what it serves and hears."""
+
+from pac.billing.accounts import Accounts
+from pac.billing.api import Api
+from pac.billing.consumers import Consumers
+from pac.billing.queries import Queries
+from pac.billing.settings import Settings
+from pac.contracts.topics import ServiceName
+from pac.eventlog import EventLog, create_engine
+from pac.servicekit import Route, Service, Subscription
+
+
+def build_service(settings: Settings) -> Service:
+    engine = create_engine(settings.database_url.get_secret_value(), pool_size=settings.pool_size)
+    log = EventLog(engine, ServiceName.BILLING)
+    accounts = Accounts()
+    api = Api(log, accounts, Queries(engine))
+    consumers = Consumers(log, accounts, settings.signup_credits)
+    return Service(
+        name=ServiceName.BILLING,
+        settings=settings,
+        log=log,
+        routes=(
+            Route("GET", "/api/credits", api.get_credits),
+            Route("GET", "/api/credits/ledger", api.get_ledger),
+            Route("POST", "/api/admin/accounts/{account_id}/credits", api.grant_credits),
+        ),
+        subscriptions=(
+            Subscription(ServiceName.GATEWAY, consumers.on_gateway_event),
+            Subscription(ServiceName.DEPLOYMENTS, consumers.on_deployments_event),
+        ),
+        readers=(),
+    )

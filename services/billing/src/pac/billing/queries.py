@@ -1,0 +1,56 @@
+"""Reading the books: an account's balance, and its ledger as pages from the newest entry down."""
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from sqlalchemy import Select, select
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from pac.billing.books import Balance
+from pac.billing.tables import BALANCES, LEDGER
+from pac.billing.views import Entry, LedgerPage
+from pac.eventlog import unavailable
+
+
+@dataclass(frozen=True)
+class Queries:
+    engine: AsyncEngine
+
+    async def balance(self, account_id: UUID) -> Balance:
+        """One row, so read at one position. An account that billing has not heard of yet has nothing."""
+        columns = BALANCES.c
+        statement = select(columns.available, columns.reserved, columns.spent).where(columns.account_id == account_id)
+        async with unavailable(), self.engine.connect() as connection:
+            row = (await connection.execute(statement)).one_or_none()
+        return Balance(row.available, row.reserved, row.spent) if row else Balance()
+
+    async def ledger(self, account_id: UUID, *, before: int | None, limit: int) -> LedgerPage:
+        statement = entries().where(LEDGER.c.account_id == account_id).order_by(LEDGER.c.number.desc())
+        if before is not None:
+            statement = statement.where(LEDGER.c.number < before)
+        async with unavailable(), self.engine.connect() as connection:
+            rows = (await connection.execute(statement.limit(limit + 1))).all()
+        shown = rows[:limit]
+        return LedgerPage(
+            entries=tuple(Entry.model_validate(row) for row in shown),
+            next_cursor=str(shown[-1].number) if len(rows) > limit else None,
+        )
+
+
+async def entry_of(connection: AsyncConnection, entry_id: UUID) -> Entry | None:
+    row = (await connection.execute(entries().where(LEDGER.c.id == entry_id))).one_or_none()
+    return Entry.model_validate(row) if row else None
+
+
+def entries() -> Select[tuple[object, ...]]:
+    columns = LEDGER.c
+    return select(
+        columns.number,
+        columns.id,
+        columns.at,
+        columns.kind,
+        columns.amount,
+        columns.balance,
+        columns.deployment_id,
+        columns.reason,
+    )

@@ -1,0 +1,45 @@
+"""The bodies of billing's API. `amount` is the signed change of `available`, `balance` is `available` after it."""
+
+from typing import Annotated
+from uuid import UUID
+
+from pydantic import AfterValidator, ConfigDict, Field, StrictInt
+
+from pac.billing.books import Kind
+from pac.contracts.api import Reply, Request, Sparse
+from pac.contracts.base import Moment, one_line
+
+GRANT_MAX_CREDITS = 1_000_000_000_000
+
+
+class CreditsReply(Reply):
+    account_id: UUID
+    available: int
+    reserved: int
+    spent: int
+
+
+class Entry(Sparse):
+    model_config = ConfigDict(frozen=True, from_attributes=True)
+
+    id: UUID
+    at: Moment
+    kind: Kind
+    amount: int
+    balance: int
+    deployment_id: UUID | None = None
+    reason: str | None = None
+
+
+class EntryReply(Reply):
+    entry: Entry
+
+
+class LedgerPage(Reply):
+    entries: tuple[Entry, ...]
+    next_cursor: str | None
+
+
+class GrantRequest(Request):
+    amount: Annotated[StrictInt, Field(ge=-GRANT_MAX_CREDITS, le=GRANT_MAX_CREDITS)]
+    reason: Annotated[str, AfterValidator(one_line), Field(min_length=1, max_length=500)]
