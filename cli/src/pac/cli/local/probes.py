@@ -7,7 +7,7 @@ from dataclasses import dataclass
 HOST = "127.0.0.1"
 ANSWER_SECONDS = 2.0
 POSTGRES_PROTOCOL = 3 << 16
-KAFKA_API_VERSIONS = 18
+KAFKA_METADATA = 3
 
 
 async def ask(port: int, question: bytes, answer_bytes: int) -> bytes:
@@ -53,12 +53,15 @@ class PostgresProbe:
 
 @dataclass(frozen=True)
 class KafkaProbe:
-    """Asks which versions it speaks; a broker answers that only once it takes requests at all."""
+    """Asks for the cluster's metadata: ready once a broker is in it that may hold partitions."""
 
     port: int
 
     async def __call__(self) -> bool:
-        correlation = 7
-        body = struct.pack("!hhih", KAFKA_API_VERSIONS, 0, correlation, -1)
-        answer = await ask(self.port, struct.pack("!i", len(body)) + body, 10)
-        return len(answer) == len(b"sizecorrER") and struct.unpack("!ih", answer[4:]) == (correlation, 0)
+        correlation, version, no_client, no_topics = 7, 1, -1, 0
+        body = struct.pack("!hhihi", KAFKA_METADATA, version, correlation, no_client, no_topics)
+        answer = await ask(self.port, struct.pack("!i", len(body)) + body, 12)
+        if len(answer) < 12:  # noqa: PLR2004 (length, correlation, number of brokers)
+            return False
+        _, answered, brokers = struct.unpack("!iii", answer)
+        return bool(answered == correlation and brokers > 0)

@@ -7,16 +7,19 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar
 
 from pac.cli.local.errors import Expected
+from pac.cli.local.kafka import Kafka
 from pac.cli.local.postgres import Database, Postgres, drop_database, ensure_database
 from pac.cli.local.process import ProcessSpec
 from pac.cli.local.records import end_leftovers
+from pac.cli.local.s3 import S3, S3Settings
 from pac.cli.local.state import Lock, StateFolder
 from pac.cli.local.supervisor import Pace, Supervisor
 
 Say = Callable[[str], None]
+Part = TypeVar("Part")
 
 
 def cache_folder(environment: Mapping[str, str] = os.environ) -> Path:
@@ -25,6 +28,12 @@ def cache_folder(environment: Mapping[str, str] = os.environ) -> Path:
         return Path(chosen).expanduser().absolute()
     base = environment.get("XDG_CACHE_HOME")
     return (Path(base) if base else Path.home() / ".cache") / "pac"
+
+
+def _asked_for(part: Part | None, name: str) -> Part:
+    if part is None:
+        raise RuntimeError(f"this stack was started without {name}")
+    return part
 
 
 @dataclass
@@ -42,6 +51,7 @@ class LocalStack:
     kafka: bool = True
     s3: bool = True
     postgres: bool = True
+    bucket: str = "pac-packages"
     cache: Path = field(default_factory=cache_folder)
     say: Say = field(default=lambda _: None)
     pace: Pace = field(default_factory=Pace)
@@ -50,7 +60,9 @@ class LocalStack:
         self.state = StateFolder.at(self.state_dir)
         self.supervisor = Supervisor(self.state.records, pace=self.pace)
         self._lock = Lock(self.state.path / "lock")
-        self._server: Postgres | None = None
+        self._postgres: Postgres | None = None
+        self._kafka: Kafka | None = None
+        self._s3: S3 | None = None
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -67,8 +79,8 @@ class LocalStack:
         try:
             for record in await end_leftovers(self.state.records):
                 self.say(f"ended {record.name} (pid {record.pid}), left by a former run")
-            specs = await asyncio.gather(*self._infrastructure())
-            await self.supervisor.start(*specs)
+            # Each process starts as soon as it is prepared, without waiting for the slowest preparation.
+            await asyncio.gather(*(self._start_when(prepared) for prepared in self._infrastructure()))
         except BaseException:
             await self.stop()
             raise
@@ -82,14 +94,23 @@ class LocalStack:
 
     @property
     def server(self) -> Postgres:
-        if self._server is None:
-            raise RuntimeError("this stack was asked to run without PostgreSQL")
-        return self._server
+        return _asked_for(self._postgres, "PostgreSQL")
 
     @property
     def postgres_url(self) -> str:
         """The superuser's, database `postgres`."""
         return self.server.url
+
+    @property
+    def kafka_servers(self) -> str:
+        return _asked_for(self._kafka, "Kafka").servers
+
+    @property
+    def s3_settings(self) -> S3Settings:
+        return _asked_for(self._s3, "S3").settings
+
+    def ensure_bucket(self, name: str) -> None:
+        _asked_for(self._s3, "S3").ensure_bucket(name)
 
     async def create_database(self, name: str, password: str | None = None) -> Database:
         """A database owned by a role of the same name, which has the services' timeouts. Safe to repeat."""
@@ -101,14 +122,23 @@ class LocalStack:
     # ---- inside ------------------------------------------------------------------------------------------------
 
     def _infrastructure(self) -> list["asyncio.Future[ProcessSpec]"]:
+        """Each part's process, prepared in threads: downloads, initdb and formatting run side by side."""
+        state, cache = self.state, self.cache
         preparing: list[asyncio.Future[ProcessSpec]] = []
         if self.postgres:
-            self._server = Postgres(
-                data=self.state.path / "postgres",
-                logs=self.state.logs,
-                port=self.state.port("postgres"),
-                password=self.state.secret("POSTGRES_PASSWORD"),
-                cache=self.cache,
+            self._postgres = Postgres(
+                state.path / "postgres", state.logs, state.port("postgres"), state.secret("POSTGRES_PASSWORD"), cache
             )
-            preparing.append(asyncio.ensure_future(asyncio.to_thread(self._server.spec)))
+            preparing.append(asyncio.ensure_future(asyncio.to_thread(self._postgres.spec)))
+        if self.kafka:
+            ports = state.port("kafka"), state.port("kafka-controller")
+            self._kafka = Kafka(state.path / "kafka", state.logs, *ports, cache, self.say)
+            preparing.append(asyncio.ensure_future(asyncio.to_thread(self._kafka.spec)))
+        if self.s3:
+            keys = state.secret("AWS_ACCESS_KEY_ID"), state.secret("AWS_SECRET_ACCESS_KEY")
+            self._s3 = S3(state.path / "s3", state.logs, state.port("s3"), *keys, self.bucket, cache, self.say)
+            preparing.append(asyncio.ensure_future(asyncio.to_thread(self._s3.spec)))
         return preparing
+
+    async def _start_when(self, prepared: "asyncio.Future[ProcessSpec]") -> None:
+        await self.supervisor.start(await prepared)
