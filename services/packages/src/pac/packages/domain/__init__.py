@@ -1,0 +1,1 @@
+"""Pure rules of packages: no clock, no new ids, no I/O."""
