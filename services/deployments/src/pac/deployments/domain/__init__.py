@@ -1,0 +1,48 @@
+"""What a deployment may do next. Pure: no clock, no new ids, no I/O."""
+
+from pac.deployments.domain.commands import (
+    AbandonDeployment,
+    CancelDeployment,
+    CheckDeadline,
+    Command,
+    CompleteDeployment,
+    CompleteStep,
+    FailStep,
+    FundDeployment,
+    OvertakeDeployment,
+    QueueDeployment,
+    RefuseCredits,
+    RejectPackage,
+    SettleCredits,
+    SettlePackage,
+    StartDeployment,
+)
+from pac.deployments.domain.decisions import decider
+from pac.deployments.domain.policy import Policy
+from pac.deployments.domain.state import HOLDING_A_SLOT, OPEN, Deployment, Status, StepRecord, evolve
+
+__all__ = [
+    "HOLDING_A_SLOT",
+    "OPEN",
+    "AbandonDeployment",
+    "CancelDeployment",
+    "CheckDeadline",
+    "Command",
+    "CompleteDeployment",
+    "CompleteStep",
+    "Deployment",
+    "FailStep",
+    "FundDeployment",
+    "OvertakeDeployment",
+    "Policy",
+    "QueueDeployment",
+    "RefuseCredits",
+    "RejectPackage",
+    "SettleCredits",
+    "SettlePackage",
+    "StartDeployment",
+    "Status",
+    "StepRecord",
+    "decider",
+    "evolve",
+]
