@@ -1,0 +1,246 @@
+"""What the gateway serves itself: accounts, agent apps, API keys, and whether it is well."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Annotated, Any
+from uuid import UUID, uuid4
+
+from aiohttp import web
+from pydantic import AwareDatetime, Field
+from sqlalchemy import Row, insert, update
+
+from pac.contracts.api import Reply, Request
+from pac.contracts.base import Line, Moment
+from pac.contracts.errors import ErrorCode, Refused
+from pac.contracts.gateway import AgentAppDeleted, ApiKeyRevoked
+from pac.contracts.identity import Caller, Scope
+from pac.eventlog import EventLog, Transaction
+from pac.gateway.auth import KeyCache
+from pac.gateway.domain import (
+    ACCOUNT,
+    APP,
+    APP_NOT_FOUND,
+    KEY,
+    Account,
+    App,
+    AppEvent,
+    ChangeApp,
+    CreateApp,
+    CreateKey,
+    DeleteApp,
+    Key,
+    KeyEvent,
+    OpenAccount,
+    RevokeKey,
+    SignaturePolicy,
+)
+from pac.gateway.keys import Pepper, new_key
+from pac.gateway.queries import Queries
+from pac.gateway.tables import accounts, agent_apps, api_keys
+from pac.servicekit.answers import reply
+from pac.servicekit.requests import body_in, cause_of, page_in, stopping_of, uuid_in
+
+Name = Annotated[Line, Field(min_length=1, max_length=100)]
+Scopes = Annotated[frozenset[Scope], Field(min_length=1, strict=False)]
+PLACE = (str, str)  # a cursor's values: time and id of the last row
+
+
+class NewAccount(Request):
+    name: Name
+
+
+class NewApp(Request):
+    name: Name
+
+
+class AppChange(Request):
+    name: Name | None = None
+    signature_policy: Annotated[SignaturePolicy, Field(strict=False)] | None = None
+
+
+class NewApiKey(Request):
+    name: Name
+    scopes: Scopes | None = None
+    expires_at: Annotated[AwareDatetime, Field(strict=False)] | None = None
+
+
+class AccountView(Reply):
+    id: UUID
+    name: str
+    created_at: Moment
+
+
+class AppView(Reply):
+    """`current_release` and `pinned` belong to deployments; until they are composed from there they show as unknown."""
+
+    id: UUID
+    name: str
+    account_id: UUID
+    created_at: Moment
+    current_release: None = None
+    pinned: bool = False
+    signature_policy: SignaturePolicy
+
+
+class KeyView(Reply):
+    id: UUID
+    name: str
+    prefix: str = "pac_"
+    last4: str
+    scopes: tuple[Scope, ...]
+    created_at: Moment
+    expires_at: Moment | None
+    last_used_at: Moment | None = None
+
+
+class NewKeyView(KeyView):
+    key: str
+
+
+@dataclass(frozen=True)
+class Api:
+    log: EventLog
+    queries: Queries
+    pepper: Pepper
+    cache: KeyCache
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
+
+    # ---- agent apps ---------------------------------------------------------------------------------------------
+
+    async def list_apps(self, request: web.Request, caller: Caller) -> web.Response:
+        listed = await self.queries.apps(_account(caller), page_in(request, PLACE))
+        return reply({"agent_apps": [_app_view(row) for row in listed.rows], "next_cursor": listed.next_cursor})
+
+    async def create_app(self, request: web.Request, caller: Caller) -> web.Response:
+        wish = await body_in(request, NewApp)
+        command = CreateApp(uuid4(), _account(caller), self.now())
+        row = {
+            "id": command.agent_app_id,
+            "account_id": command.account_id,
+            "name": wish.name,
+            "signature_policy": SignaturePolicy.OPTIONAL,
+            "created_at": command.at,
+        }
+
+        async def keep(tx: Transaction, _before: App, _events: Sequence[AppEvent], _after: App) -> None:
+            await tx.execute(insert(agent_apps).values(row))
+
+        await self.log.execute(APP, command.agent_app_id, command, cause=cause_of(request), then=keep)
+        return reply({"agent_app": AppView.model_validate(row)}, status=201)
+
+    async def get_app(self, request: web.Request, caller: Caller) -> web.Response:
+        row = await self.queries.app(uuid_in(request, "app_id"), _account(caller))
+        if row is None:
+            raise Refused(ErrorCode.NOT_FOUND, APP_NOT_FOUND)
+        return reply({"agent_app": _app_view(row)})
+
+    async def change_app(self, request: web.Request, caller: Caller) -> web.Response:
+        wish = await body_in(request, AppChange)
+        app_id = uuid_in(request, "app_id")
+        command = ChangeApp(app_id, _account(caller), self.now(), wish.signature_policy)
+        changes = wish.model_dump(exclude_none=True)
+
+        async def keep(tx: Transaction, _before: App, _events: Sequence[AppEvent], _after: App) -> None:
+            if changes:
+                await tx.execute(update(agent_apps).where(agent_apps.c.id == app_id).values(changes))
+
+        await self.log.execute(APP, app_id, command, cause=cause_of(request), then=keep)
+        return await self.get_app(request, caller)
+
+    async def delete_app(self, request: web.Request, caller: Caller) -> web.Response:
+        command = DeleteApp(uuid_in(request, "app_id"), _account(caller), self.now())
+
+        async def erase(tx: Transaction, _before: App, events: Sequence[AppEvent], _after: App) -> None:
+            for event in events:
+                if isinstance(event, AgentAppDeleted):
+                    row = update(agent_apps).where(agent_apps.c.id == event.agent_app_id)
+                    await tx.execute(row.values(deleted_at=event.at, name=""))
+
+        await self.log.execute(APP, command.agent_app_id, command, cause=cause_of(request), then=erase)
+        return reply({"message": "Agent app deleted successfully"})
+
+    # ---- API keys -----------------------------------------------------------------------------------------------
+
+    async def list_keys(self, request: web.Request, caller: Caller) -> web.Response:
+        listed = await self.queries.keys(_account(caller), page_in(request, PLACE))
+        views = [KeyView.model_validate(row, from_attributes=True) for row in listed.rows]
+        return reply({"api_keys": views, "next_cursor": listed.next_cursor})
+
+    async def create_key(self, request: web.Request, caller: Caller) -> web.Response:
+        return await self._create_key(request, _account(caller), frozenset({Scope.DEPLOY, Scope.READ}))
+
+    async def create_key_of_account(self, request: web.Request, _caller: Caller) -> web.Response:
+        """The first key of an account: it may do everything, unless told otherwise."""
+        return await self._create_key(request, uuid_in(request, "account_id"), frozenset(Scope))
+
+    async def _create_key(self, request: web.Request, account_id: UUID, default: frozenset[Scope]) -> web.Response:
+        wish = await body_in(request, NewApiKey)
+        at = self.now()
+        if wish.expires_at is not None and wish.expires_at <= at:
+            raise Refused(ErrorCode.INVALID_REQUEST, details=["expires_at: Must be in the future"])
+        key = new_key()
+        command = CreateKey(uuid4(), account_id, wish.scopes or default, wish.expires_at, at)
+        shown = NewKeyView(
+            id=command.api_key_id,
+            name=wish.name,
+            key=key.text,
+            last4=key.last4,
+            scopes=tuple(scope for scope in Scope if scope in command.scopes),
+            created_at=at,
+            expires_at=wish.expires_at,
+        )
+
+        async def keep(tx: Transaction, _before: Key, _events: Sequence[KeyEvent], _after: Key) -> None:
+            row = shown.model_dump(exclude={"key", "prefix", "scopes"})
+            row |= {"account_id": account_id, "hash": self.pepper.hash(key.text), "scopes": list(shown.scopes)}
+            await tx.execute(insert(api_keys).values(row))
+
+        await self.log.execute(KEY, command.api_key_id, command, cause=cause_of(request), then=keep)
+        return reply({"api_key": shown}, status=201)
+
+    async def revoke_key(self, request: web.Request, caller: Caller) -> web.Response:
+        key_id = uuid_in(request, "key_id")
+        command = RevokeKey(key_id, _account(caller), self.now())
+
+        async def close(tx: Transaction, _before: Key, events: Sequence[KeyEvent], _after: Key) -> None:
+            for event in events:
+                if isinstance(event, ApiKeyRevoked):
+                    await tx.execute(update(api_keys).where(api_keys.c.id == key_id).values(revoked_at=event.at))
+
+        await self.log.execute(KEY, key_id, command, cause=cause_of(request), then=close)
+        self.cache.forget(key_id)
+        return reply({"message": "API key revoked successfully"})
+
+    # ---- accounts -----------------------------------------------------------------------------------------------
+
+    async def open_account(self, request: web.Request, _caller: Caller) -> web.Response:
+        wish = await body_in(request, NewAccount)
+        command = OpenAccount(uuid4(), self.now())
+        row = {"id": command.account_id, "name": wish.name, "created_at": command.at}
+
+        async def keep(tx: Transaction, _before: Account, _events: Sequence[Any], _after: Account) -> None:
+            await tx.execute(insert(accounts).values(row))
+
+        await self.log.execute(ACCOUNT, command.account_id, command, cause=cause_of(request), then=keep)
+        return reply({"account": AccountView.model_validate(row)}, status=201)
+
+    # ---- health -------------------------------------------------------------------------------------------------
+
+    async def health(self, _request: web.Request, _caller: Caller) -> web.Response:
+        return reply({"status": "ok"})
+
+    async def ready(self, request: web.Request, _caller: Caller) -> web.Response:
+        """This port opens once Postgres and Kafka were reached; details are on the admin port."""
+        if stopping_of(request).is_set():
+            raise Refused(ErrorCode.UNAVAILABLE, retry_after_seconds=1)
+        return reply({"status": "ok"})
+
+
+def _account(caller: Caller) -> UUID:
+    assert caller.account_id is not None, "the gate lets nobody else here"
+    return caller.account_id
+
+
+def _app_view(row: Row[Any]) -> AppView:
+    return AppView.model_validate(dict(row._mapping))  # noqa: SLF001 - the documented way to a row's names

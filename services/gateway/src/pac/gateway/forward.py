@@ -1,0 +1,209 @@
+"""Hands a request on to the one service that serves it, and its answer back. Bodies stream; none is ever held."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Self
+
+import aiohttp
+import structlog
+from aiohttp import hdrs, web
+from yarl import URL
+
+from pac.contracts.errors import ErrorCode, Refused
+from pac.contracts.identity import Caller
+from pac.contracts.topics import ServiceName
+from pac.gateway.headers import to_client, to_service
+from pac.servicekit.identity import IdentitySigner
+from pac.servicekit.requests import let_body_come, request_id_of
+
+logger = structlog.get_logger(__name__)
+WATCH_SECONDS = 0.25  # how soon the end of a client that has sent everything is noticed
+ANSWER_MAX_BYTES = 1_048_576
+_AWAY = (aiohttp.ClientError, OSError)  # TimeoutError is an OSError
+
+
+class ClientGone(Exception):  # noqa: N818 - nobody is left to be told
+    """The client has closed its connection."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    connections: int = 1000
+    connect_timeout_seconds: float = 2.0
+    pool_timeout_seconds: float = 5.0  # waiting for a free connection, and connecting
+    answer_timeout_seconds: float = 55.0  # from the body's end to the answer; a deploy waits 10 s, the client 60 s
+    total_timeout_seconds: float = 7200.0  # a slow upload is ended by the service's minimum rate, long before
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A small answer, read whole. `headers` are those that may reach the client."""
+
+    status: int
+    reason: str
+    headers: Mapping[str, str]
+    body: bytes
+
+
+@dataclass
+class Upstreams:
+    """The connections to the services; open while used as a context."""
+
+    urls: Mapping[ServiceName, str]
+    signer: IdentitySigner
+    limits: Limits = Limits()
+    _session: aiohttp.ClientSession | None = field(default=None, init=False)
+
+    async def __aenter__(self) -> Self:
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=self.limits.connections, keepalive_timeout=15.0),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            auto_decompress=False,
+            skip_auto_headers=(hdrs.ACCEPT, hdrs.ACCEPT_ENCODING, hdrs.CONTENT_TYPE, hdrs.USER_AGENT),
+            timeout=aiohttp.ClientTimeout(
+                total=self.limits.total_timeout_seconds,
+                connect=self.limits.pool_timeout_seconds,
+                sock_connect=self.limits.connect_timeout_seconds,
+                sock_read=self.limits.answer_timeout_seconds,
+            ),
+        )
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+    @property
+    def session(self) -> aiohttp.ClientSession:
+        assert self._session is not None, "used outside of its context"
+        return self._session
+
+    async def forward(self, request: web.Request, to: ServiceName, caller: Caller) -> web.StreamResponse:
+        """503 with Retry-After if the service is away; whatever it answers otherwise, early or late."""
+        if request.headers.get(hdrs.CONTENT_ENCODING, "identity").lower() != "identity":
+            raise Refused(ErrorCode.UNSUPPORTED_MEDIA_TYPE, "Send the body without Content-Encoding")
+        upload, path = _Upload(request), request.rel_url.raw_path_qs
+        try:
+            answer = await _unless_gone(
+                request,
+                self.session.request(
+                    request.method,
+                    self._url(to, path),
+                    headers=self._headers(request, to, caller, request.method, path),
+                    data=upload.chunks() if request.can_read_body else None,
+                    expect100=_expects(request) and request.can_read_body,
+                    allow_redirects=False,
+                ),
+            )
+        except ClientGone:
+            return _nobody()
+        except _AWAY as fault:
+            if upload.broken:
+                return _nobody()
+            logger.warning("upstream_away", service=to.value, fault=type(fault).__name__)
+            raise Refused(ErrorCode.UNAVAILABLE, retry_after_seconds=1) from None
+        async with answer:
+            return await _relay(request, answer)
+
+    async def fetch(
+        self, request: web.Request, to: ServiceName, path: str, caller: Caller, *, timeout_seconds: float
+    ) -> Answer:
+        """A GET whose small answer is wanted whole. OSError when the service gives none in time."""
+        try:
+            async with asyncio.timeout(timeout_seconds):
+                async with self.session.get(
+                    self._url(to, path),
+                    headers=self._headers(request, to, caller, hdrs.METH_GET, path),
+                    allow_redirects=False,
+                ) as answer:
+                    body = bytearray()
+                    async for chunk in answer.content.iter_any():
+                        body += chunk
+                        if len(body) > ANSWER_MAX_BYTES:
+                            raise ConnectionAbortedError(f"{to.value} answered more than expected")
+        except aiohttp.ClientError as fault:
+            raise ConnectionError(f"{to.value} is away ({type(fault).__name__})") from fault
+        headers = to_client(answer.headers, request_id=request_id_of(request))
+        return Answer(answer.status, answer.reason or "", headers, bytes(body))
+
+    def _url(self, to: ServiceName, path: str) -> URL:
+        return URL(self.urls[to].rstrip("/") + path, encoded=True)  # percent-encoding goes on as it came
+
+    def _headers(
+        self, request: web.Request, to: ServiceName, caller: Caller, method: str, path: str
+    ) -> Mapping[str, str]:
+        request_id = request_id_of(request)
+        identity = self.signer.sign(caller, audience=to, method=method, path=path, request_id=request_id)
+        return to_service(request.headers, identity=identity, request_id=request_id)
+
+
+@dataclass
+class _Upload:
+    """The client's body, pulled by the service's connection: as fast as the service reads, no faster."""
+
+    request: web.Request
+    broken: bool = False
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        await let_body_come(self.request)
+        try:
+            async for chunk in self.request.content.iter_any():
+                yield chunk
+        except (OSError, aiohttp.ClientError, web.RequestPayloadError):
+            self.broken = True
+            raise
+
+
+async def _relay(request: web.Request, answer: aiohttp.ClientResponse) -> web.StreamResponse:
+    headers = to_client(answer.headers, request_id=request_id_of(request))
+    response = web.StreamResponse(status=answer.status, reason=answer.reason, headers=headers)
+    if (length := answer.headers.get(hdrs.CONTENT_LENGTH)) is not None:
+        response.content_length = int(length)
+    try:
+        await response.prepare(request)
+        while chunk := await answer.content.readany():
+            await response.write(chunk)
+        await response.write_eof()
+    except _AWAY as fault:
+        # Too late for another answer: an end without an end tells the client that something is missing.
+        logger.warning("answer_cut_off", fault=type(fault).__name__)
+        if request.transport is not None:
+            request.transport.abort()
+    return response
+
+
+async def _unless_gone(request: web.Request, asked: Awaitable[aiohttp.ClientResponse]) -> aiohttp.ClientResponse:
+    """The service's answer; the question is withdrawn when the client closes its connection before."""
+    task = asyncio.ensure_future(asked)
+    try:
+        while not task.done() and not _is_gone(request):
+            await asyncio.wait({task}, timeout=WATCH_SECONDS)
+    except asyncio.CancelledError:
+        await _withdraw(task)
+        raise
+    if task.done():
+        return task.result()
+    await _withdraw(task)
+    raise ClientGone
+
+
+async def _withdraw(task: asyncio.Future[aiohttp.ClientResponse]) -> None:
+    task.cancel()
+    with suppress(asyncio.CancelledError, *_AWAY):
+        (await task).close()
+
+
+def _is_gone(request: web.Request) -> bool:
+    return request.transport is None or request.transport.is_closing()
+
+
+def _expects(request: web.Request) -> bool:
+    return request.headers.get(hdrs.EXPECT, "").lower() == "100-continue"
+
+
+def _nobody() -> web.Response:
+    """For the access log and the metrics; nobody receives it."""
+    return web.Response(status=499, reason="Client closed the request")

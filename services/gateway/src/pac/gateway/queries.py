@@ -1,0 +1,115 @@
+"""Reads of the gateway's own tables, always within one account."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, Row, Select, Table, select, text, tuple_
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from pac.contracts.errors import ErrorCode, Refused
+from pac.contracts.identity import AppClaim, Scope
+from pac.eventlog import unavailable
+from pac.gateway.tables import accounts, agent_apps, api_keys
+from pac.servicekit.requests import Page, cursor_of
+
+
+@dataclass(frozen=True)
+class FoundKey:
+    """A key that is not revoked. Whether it has expired is for the asker's clock."""
+
+    id: UUID
+    account_id: UUID
+    scopes: frozenset[Scope]
+    expires_at: datetime | None
+
+
+@dataclass(frozen=True)
+class Listed:
+    rows: Sequence[Row[Any]]
+    next_cursor: str | None
+
+
+# One round trip; the last use is written at most once a minute, so that a busy key does not write at each read.
+_FIND_KEY = text(
+    """
+    WITH found AS (
+        SELECT id, account_id, scopes, expires_at, last_used_at
+          FROM state.api_keys WHERE hash = :digest AND revoked_at IS NULL
+    ), used AS (
+        UPDATE state.api_keys SET last_used_at = now()
+         WHERE id = (SELECT id FROM found WHERE last_used_at IS NULL OR last_used_at < now() - interval '1 minute')
+    )
+    SELECT id, account_id, scopes, expires_at FROM found
+    """
+)
+
+
+@dataclass(frozen=True)
+class Queries:
+    engine: AsyncEngine
+
+    async def find_key(self, digest: bytes) -> FoundKey | None:
+        with unavailable():
+            async with self.engine.begin() as connection:
+                row = (await connection.execute(_FIND_KEY, {"digest": digest})).one_or_none()
+        if row is None:
+            return None
+        known = frozenset(Scope(name) for name in row.scopes if name in set(Scope))
+        return FoundKey(row.id, row.account_id, known, row.expires_at)
+
+    async def app_claim(self, app_id: UUID, account_id: UUID) -> AppClaim | None:
+        """None if there is no such app, if it is deleted, or another account's: the caller can't tell which."""
+        row = await self.app(app_id, account_id)
+        return None if row is None else AppClaim(id=row.id, signature_policy=row.signature_policy)
+
+    async def app(self, app_id: UUID, account_id: UUID) -> Row[Any] | None:
+        return await self._one(select(agent_apps).where(*_app(app_id, account_id)))
+
+    async def account_exists(self, account_id: UUID) -> bool:
+        return await self._one(select(accounts.c.id).where(accounts.c.id == account_id)) is not None
+
+    async def apps(self, account_id: UUID, page: Page) -> Listed:
+        live = select(agent_apps).where(agent_apps.c.account_id == account_id, agent_apps.c.deleted_at.is_(None))
+        return await self._page(live, agent_apps, page)
+
+    async def keys(self, account_id: UUID, page: Page) -> Listed:
+        live = select(api_keys).where(api_keys.c.account_id == account_id, api_keys.c.revoked_at.is_(None))
+        return await self._page(live, api_keys, page)
+
+    async def _one(self, query: Select[Any]) -> Row[Any] | None:
+        with unavailable():
+            async with self.engine.connect() as connection:
+                row: Row[Any] | None = (await connection.execute(query)).one_or_none()
+        return row
+
+    async def _page(self, query: Select[Any], table: Table, page: Page) -> Listed:
+        """Oldest first, so that a page once read does not shift when something is added."""
+        if page.after:
+            query = query.where(tuple_(table.c.created_at, table.c.id) > tuple_(*_place(page)))
+        query = query.order_by(table.c.created_at, table.c.id).limit(page.limit + 1)
+        with unavailable():
+            async with self.engine.connect() as connection:
+                rows = (await connection.execute(query)).all()
+        if len(rows) <= page.limit:
+            return Listed(rows, None)
+        last = rows[page.limit - 1]
+        return Listed(rows[: page.limit], cursor_of(last.created_at.isoformat(), str(last.id)))
+
+
+def _place(page: Page) -> tuple[datetime, UUID]:
+    moment, row_id = page.after
+    try:
+        return datetime.fromisoformat(str(moment)), UUID(str(row_id))
+    except ValueError:
+        raise Refused(ErrorCode.INVALID_REQUEST, details=["cursor: not one that this list has given out"]) from None
+
+
+def _app(app_id: UUID, account_id: UUID) -> Sequence[ColumnElement[bool]]:
+    return (
+        agent_apps.c.id == app_id,
+        agent_apps.c.account_id == account_id,
+        agent_apps.c.deleted_at.is_(None),
+    )

@@ -1,0 +1,86 @@
+"""All public paths, as data: the router is made from this table, and so are the tests and the API's description.
+
+A path is the same string here and in the service that serves it. What is not in the table does not exist outside:
+`/internal/*` of a service can't be reached through the gateway.
+"""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from aiohttp import web
+
+from pac.contracts.identity import Caller, Scope
+from pac.contracts.topics import ServiceName
+from pac.gateway.api import Api
+
+DEPLOYMENTS = ServiceName.DEPLOYMENTS
+PACKAGES = ServiceName.PACKAGES
+BILLING = ServiceName.BILLING
+
+OwnHandler = Callable[[Api, web.Request, Caller], Awaitable[web.StreamResponse]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Access:
+    """Who may: anybody (`public`), the operator, or an account's caller with `scope`.
+
+    `app`: the path's agent app must exist and be the caller's. `account`: the path's account must exist.
+    """
+
+    scope: Scope | None = None
+    public: bool = False
+    operator: bool = False
+    app: bool = False
+    account: bool = False
+
+
+@dataclass(frozen=True)
+class Forward(Access):
+    """Served by one service. `status`: a poll that must not fail in passing trouble (see status.py)."""
+
+    method: str
+    path: str
+    to: ServiceName
+    status: bool = False
+
+
+@dataclass(frozen=True)
+class Own(Access):
+    """Served by the gateway itself."""
+
+    method: str
+    path: str
+    handler: OwnHandler
+
+
+FORWARDS = (
+    Forward("POST", "/api/agent-apps/{app_id}/packages", PACKAGES, scope=Scope.DEPLOY, app=True),
+    Forward("POST", "/api/agent-apps/{app_id}/packages/deploy", PACKAGES, scope=Scope.DEPLOY, app=True),
+    Forward("GET", "/api/agent-apps/{app_id}/packages", PACKAGES, scope=Scope.READ, app=True),
+    Forward("GET", "/api/agent-apps/{app_id}/packages/{package_id}", PACKAGES, scope=Scope.READ, app=True),
+    Forward("GET", "/api/agent-apps/{app_id}/packages/{package_id}/download", PACKAGES, scope=Scope.READ, app=True),
+    Forward("DELETE", "/api/agent-apps/{app_id}/packages/{package_id}", PACKAGES, scope=Scope.DEPLOY, app=True),
+    Forward("GET", "/api/deployments/queue/stats", DEPLOYMENTS, public=True),
+    Forward("GET", "/api/deployments/{deployment_id}", DEPLOYMENTS, scope=Scope.READ, status=True),
+    Forward("GET", "/api/credits", BILLING, scope=Scope.READ),
+    Forward("GET", "/api/credits/ledger", BILLING, scope=Scope.READ),
+    Forward("POST", "/api/admin/accounts/{account_id}/credits", BILLING, operator=True, account=True),
+)
+
+OWN = (
+    Own("GET", "/api/agent-apps", Api.list_apps, scope=Scope.READ),
+    Own("POST", "/api/agent-apps", Api.create_app, scope=Scope.ADMIN),
+    Own("GET", "/api/agent-apps/{app_id}", Api.get_app, scope=Scope.READ, app=True),
+    Own("PATCH", "/api/agent-apps/{app_id}", Api.change_app, scope=Scope.ADMIN, app=True),
+    Own("DELETE", "/api/agent-apps/{app_id}", Api.delete_app, scope=Scope.ADMIN, app=True),
+    Own("GET", "/api/api-keys", Api.list_keys, scope=Scope.READ),
+    Own("POST", "/api/api-keys", Api.create_key, scope=Scope.ADMIN),
+    Own("DELETE", "/api/api-keys/{key_id}", Api.revoke_key, scope=Scope.ADMIN),
+    Own("POST", "/api/admin/accounts", Api.open_account, operator=True),
+    Own("POST", "/api/admin/accounts/{account_id}/api-keys", Api.create_key_of_account, operator=True, account=True),
+    Own("GET", "/healthz", Api.health, public=True),
+    Own("GET", "/livez", Api.health, public=True),
+    Own("GET", "/readyz", Api.ready, public=True),
+)
+
+ROUTES: tuple[Forward | Own, ...] = (*FORWARDS, *OWN)

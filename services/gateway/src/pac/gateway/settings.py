@@ -1,0 +1,50 @@
+"""Settings of the gateway; read once, in __main__.py."""
+
+from typing import Annotated
+
+from pydantic import AfterValidator, Field, SecretStr
+from pydantic_settings import SettingsConfigDict
+
+from pac.servicekit.settings import Key32, Port, ServiceSettings
+
+
+def _long_enough(secret: SecretStr) -> SecretStr:
+    if len(secret.get_secret_value()) < SECRET_MIN_CHARACTERS:
+        raise ValueError(f"must have at least {SECRET_MIN_CHARACTERS} characters")
+    return secret
+
+
+SECRET_MIN_CHARACTERS = 16
+LongSecret = Annotated[SecretStr, AfterValidator(_long_enough)]
+
+
+class Settings(ServiceSettings):
+    model_config = SettingsConfigDict(env_prefix="GATEWAY_", frozen=True)
+    also_known = ("GATEWAY_PUBLIC_URL",)  # the base of `status_url`, which packages writes
+
+    port: Port = 4000
+    second_port: Port | None = None  # 3000 for the twin of the client, which calls that one; off by default
+
+    admin_key: LongSecret
+    key_pepper: LongSecret
+    identity_key: Key32
+
+    packages_url: str
+    deployments_url: str
+    billing_url: str
+    runtime_notifier_url: str
+
+    key_ttl_seconds: float = Field(default=4.0, gt=0, le=5)  # a revocation holds everywhere within 5 s
+    key_outage_seconds: float = Field(default=300.0, ge=0, le=3600)  # reads with a held key while Postgres is away
+    key_lookup_timeout_seconds: float = Field(default=1.0, gt=0, le=10)
+    key_cache_size: int = Field(default=10_000, ge=1)
+
+    upstream_connections: int = Field(default=1000, ge=1)
+    upstream_connect_timeout_seconds: float = Field(default=2.0, gt=0)
+    upstream_pool_timeout_seconds: float = Field(default=5.0, gt=0)
+    upstream_answer_timeout_seconds: float = Field(default=55.0, gt=0)
+    upstream_total_timeout_seconds: float = Field(default=7200.0, gt=0)
+
+    status_timeout_seconds: float = Field(default=2.0, gt=0)
+    status_patience_seconds: float = Field(default=20.0, ge=0, le=25)  # the client reads for 30 s
+    status_kept_answers: int = Field(default=4096, ge=1)

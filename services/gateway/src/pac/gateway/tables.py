@@ -1,0 +1,39 @@
+"""The erasable tables of schema `state`; each is written in the transaction of the event that says so."""
+
+from sqlalchemy import ARRAY, Column, DateTime, LargeBinary, MetaData, Table, Text, Uuid
+
+_METADATA = MetaData(schema="state")
+
+accounts = Table(
+    "accounts",
+    _METADATA,
+    Column("id", Uuid, primary_key=True),
+    Column("name", Text),
+    Column("created_at", DateTime(timezone=True)),
+)
+
+agent_apps = Table(
+    "agent_apps",
+    _METADATA,
+    Column("id", Uuid, primary_key=True),
+    Column("account_id", Uuid),
+    Column("name", Text),
+    Column("signature_policy", Text),
+    Column("created_at", DateTime(timezone=True)),
+    Column("deleted_at", DateTime(timezone=True)),
+)
+
+api_keys = Table(
+    "api_keys",
+    _METADATA,
+    Column("id", Uuid, primary_key=True),
+    Column("account_id", Uuid),
+    Column("name", Text),
+    Column("hash", LargeBinary),
+    Column("last4", Text),
+    Column("scopes", ARRAY(Text)),
+    Column("created_at", DateTime(timezone=True)),
+    Column("expires_at", DateTime(timezone=True)),
+    Column("last_used_at", DateTime(timezone=True)),
+    Column("revoked_at", DateTime(timezone=True)),
+)
