@@ -82,8 +82,13 @@ def parse_dotenv(data: bytes) -> dict[str, str]:
 
 
 def base_environment(environ: Mapping[str, str], names: Iterable[str]) -> dict[str, str]:
-    """The allowlisted part of a process's own environment; a name may end in `*`."""
-    wanted = (*BASE_NAMES, *names)
+    """The allowlisted part of a process's own environment."""
+    return allowed(environ, (*BASE_NAMES, *names))
+
+
+def allowed(environ: Mapping[str, str], names: Iterable[str]) -> dict[str, str]:
+    """The variables with one of these names; a name may end in `*`."""
+    wanted = tuple(names)
     exact = {name for name in wanted if not name.endswith("*")}
     prefixes = tuple(name[:-1] for name in wanted if name.endswith("*"))
-    return {key: value for key, value in environ.items() if key in exact or (prefixes and key.startswith(prefixes))}
+    return {key: value for key, value in environ.items() if key in exact or key.startswith(prefixes)}

@@ -1,0 +1,70 @@
+"""What the runtime knows of one deployment. In memory only: after a restart the runtime is empty, on purpose."""
+
+import asyncio
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from pac.agentkit.runtime.agent import Agent
+from pac.agentkit.runtime.output import Output
+from pac.agentkit.runtime.wire import DeployRequest
+
+
+class Status(StrEnum):
+    PENDING = "pending"
+    DOWNLOADING = "downloading"
+    LOADING = "loading"
+    DEPLOYED = "deployed"
+    STARTING = "starting"
+    HEALTHY = "healthy"
+    FAILED = "failed"
+    STOPPING = "stopping"
+    STOPPED = "stopped"
+
+
+MESSAGES = {
+    Status.PENDING: "Waiting for its turn",
+    Status.DOWNLOADING: "Downloading package",
+    Status.LOADING: "Loading package",
+    Status.DEPLOYED: "Package is in place",
+    Status.STARTING: "Starting the agent",
+    Status.STOPPING: "Stopping the agent",
+}
+
+
+@dataclass
+class Deployment:
+    """`number` counts deployments in the order given; of one app, the highest that is healthy serves."""
+
+    number: int
+    request: DeployRequest
+    output: Output
+    status: Status = Status.PENDING
+    message: str | None = MESSAGES[Status.PENDING]
+    answers: bool = False
+    agent: Agent | None = None
+    task: asyncio.Task[None] | None = None
+    stop_reason: str | None = None
+    slot: int | None = None
+    ended: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def id(self) -> str:
+        return self.request.deployment_id
+
+    @property
+    def app(self) -> str:
+        return self.request.agent_app_id
+
+    @property
+    def is_over(self) -> bool:
+        """Nothing of it runs, and nothing of it will."""
+        return self.ended.is_set()
+
+    @property
+    def healthy(self) -> bool:
+        return self.status is Status.HEALTHY and self.answers
+
+    def moved(self, status: Status, message: str | None = None) -> None:
+        self.status = status
+        self.message = message if message is not None else MESSAGES.get(status)
+        self.answers = status is Status.HEALTHY
