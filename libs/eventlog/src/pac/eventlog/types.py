@@ -91,8 +91,8 @@ class AlreadySeen(Exception):  # noqa: N818 - not a failure: the message's effec
 class Conflict(Exception):  # noqa: N818 - the loser tries again
     """The stream has moved on since it was read."""
 
-    def __init__(self, stream: str, expected: int, actual: int) -> None:
-        super().__init__(f"{stream} is at version {actual}, not {expected}")
+    def __init__(self, stream: str, expected: int | None = None, actual: int | None = None) -> None:
+        super().__init__(f"{stream} is at version {actual}, not {expected}" if expected is not None else stream)
         self.stream, self.expected, self.actual = stream, expected, actual
 
 

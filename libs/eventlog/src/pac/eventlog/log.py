@@ -1,0 +1,241 @@
+"""The log of one service: load, execute, append, read in order, and wait for what others append."""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from datetime import datetime
+from typing import Any, TypeVar
+from uuid import UUID
+
+import psycopg
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from pac.contracts.base import Event
+from pac.contracts.envelope import Envelope
+from pac.contracts.topics import ServiceName
+from pac.eventlog.engine import Driver, driver_of, unavailable
+from pac.eventlog.metrics import APPENDED
+from pac.eventlog.reading import BACKLOG, CLUSTER, READ, WATERMARK, position_of
+from pac.eventlog.record import COLUMNS, envelope_from
+from pac.eventlog.transaction import LOAD, SEEN, Transaction, folded
+from pac.eventlog.types import AlreadySeen, Cause, Conflict, Decider, LogUnavailable, Message, Position, Recorded
+from pac.eventlog.wake import Ticket, Wake
+
+S = TypeVar("S")
+C = TypeVar("C")
+T = TypeVar("T")
+E = TypeVar("E", bound=Event)
+
+Then = Callable[[Transaction, S, Sequence[E], S], Awaitable[None]]
+AnyCause = Cause | Message[Any]
+
+ATTEMPTS = 10
+PROBE_SECONDS = 0.25
+PROBE_PAUSE_SECONDS = 0.01
+PROBES_AT_ONCE = 4
+
+
+class ForeignXids(RuntimeError):
+    """The log holds transaction ids that this cluster has not given out yet: its readers would stand still."""
+
+
+class EventLog:
+    """One per process. `close()` ends its background work and its pool."""
+
+    def __init__(self, engine: AsyncEngine, service: ServiceName) -> None:
+        self.engine = engine
+        self.service = service
+        self._reads = engine.execution_options(isolation_level="AUTOCOMMIT")
+        self._wake = Wake(engine.url)
+        self._probes = asyncio.Semaphore(PROBES_AT_ONCE)
+        self._draining = asyncio.Event()
+
+    # ---- writing -----------------------------------------------------------------------------------------------
+
+    async def execute(
+        self,
+        decider: Decider[S, C, E],
+        stream_id: UUID | str,
+        command: C,
+        *,
+        cause: AnyCause,
+        then: Then[S, E] | None = None,
+        locks: Sequence[str] = (),
+    ) -> Recorded[S]:
+        """Load, fold, decide, append, `then`, commit: one transaction, tried again when a race is lost.
+
+        Raises what `decide` raises; AlreadySeen for an old message; LogUnavailable, after which it is not known
+        whether it happened: doing it again is harmless with a message or with a decider that knows its news.
+        """
+        stream = decider.stream(stream_id)
+        for attempt in range(ATTEMPTS):
+            try:
+                async with self._opened(cause) as tx:
+                    rows = await tx.begin((stream,), locks, load=stream)
+                    before = tx.folded(decider, stream, rows)
+                    events = decider.decide(before.state, command)
+                    after = decider.fold(events, before.state)
+                    if then is None and events:
+                        version = await tx.append_and_commit(stream, events, expected_version=before.version)
+                    else:
+                        version = await tx.append(stream, events, expected_version=before.version)
+                        if then is not None:
+                            await then(tx, before.state, events, after)
+                        await tx.commit()
+                    return Recorded(after, version)
+            except Conflict:
+                if attempt == ATTEMPTS - 1:
+                    raise
+                await asyncio.sleep(random.uniform(0, 0.002 * 2**attempt))  # noqa: S311 - spreads, hides nothing
+        raise AssertionError("unreachable")
+
+    @asynccontextmanager
+    async def transaction(
+        self, *streams: str, cause: AnyCause, locks: Sequence[str] = ()
+    ) -> AsyncIterator[Transaction]:
+        """Streams and locks are taken first, sorted; then the inbox row if the cause is a message; commit at exit."""
+        async with self._opened(cause) as tx:
+            await tx.begin(streams, locks)
+            yield tx
+            await tx.commit()
+
+    @asynccontextmanager
+    async def _opened(self, cause: AnyCause) -> AsyncIterator[Transaction]:
+        with unavailable("the log"):
+            async with self.engine.connect() as connection:
+                driver = await driver_of(connection)
+                tx = Transaction(connection, driver, self.service, cause)
+                try:
+                    yield tx
+                except BaseException as error:
+                    await _given_up(connection, driver, error)
+                    raise
+        # Only here: a reader that is woken earlier finds nothing.
+        if tx.appended:
+            APPENDED.labels(self.service.value).inc(tx.appended)
+            self._wake.committed()
+        for tell in tx.after_commit:
+            tell()
+
+    async def advance(self, message: Message[Any]) -> bool:
+        """Moves the consumer's inbox over a message that has no effect; False if it had been seen. TooEarly on a gap."""
+        try:
+            async with self.transaction(cause=message):
+                return True
+        except AlreadySeen:
+            return False
+
+    # ---- reading -----------------------------------------------------------------------------------------------
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[AsyncConnection]:
+        """A connection without a transaction: every statement sees what is committed by then."""
+        with unavailable("the log"):
+            async with self._reads.connect() as connection:
+                yield connection
+
+    async def load(
+        self, decider: Decider[S, C, E], stream_id: UUID | str, *, as_of: int | datetime | None = None
+    ) -> Recorded[S]:
+        """The state now, at a version, or before the first event later than a moment."""
+        rows = await self._rows(LOAD, (decider.stream(stream_id),))
+        match as_of:
+            case int():
+                rows = rows[: max(as_of, 0)]
+            case datetime():
+                rows = rows[: next((n for n, row in enumerate(rows) if row[3] > as_of), len(rows))]
+            case None:
+                pass
+        return folded(self.service, decider, rows)
+
+    async def history(self, stream: str) -> list[Envelope[Event]]:
+        rows = await self._rows(f"SELECT {COLUMNS} FROM log.events WHERE stream = %s ORDER BY version", (stream,))
+        return [envelope_from(self.service, *row) for row in rows]
+
+    async def read(self, after: Position, limit: int) -> list[tuple[Position, Envelope[Event]]]:
+        """The next events in the log's order, of which none can be missed: nothing older is still in flight."""
+        rows = await self._rows(READ, (str(after.xid), after.number, limit))
+        return [(position_of(*row[:2]), envelope_from(self.service, *row[2:])) for row in rows]
+
+    async def inbox(self, consumer: str, source: str, stream: str) -> int:
+        """The last version of a stream that a consumer has seen; 0 before the first."""
+        rows = await self._rows(SEEN, (consumer, source, stream))
+        return int(rows[0][0]) if rows else 0
+
+    async def relay_backlog_seconds(self) -> float:
+        """Age of the oldest event that the relay has not sent; 0 when there is none."""
+        return float((await self._rows(BACKLOG, ("relay",)))[0][0])
+
+    async def watermark_age_seconds(self) -> float:
+        """How long an event that is committed has been held back by an older transaction in flight."""
+        return float((await self._rows(WATERMARK, ()))[0][0])
+
+    async def check_cluster(self) -> None:
+        """Refuses a log that was restored from a dump into a cluster with lower transaction ids."""
+        foreign, newest = (await self._rows(CLUSTER, ()))[0]
+        if foreign:
+            raise ForeignXids(
+                f"the log of {self.service.value} holds transaction id {newest}, which this cluster has not reached: "
+                f"restored from a dump? Stop the service and run: pac log rebase {self.service.value}"
+            )
+
+    async def _rows(self, statement: str, parameters: tuple[Any, ...]) -> list[tuple[Any, ...]]:
+        async with self.reading() as connection:
+            cursor = await (await driver_of(connection)).execute(statement, parameters)
+            return await cursor.fetchall()
+
+    # ---- waiting -----------------------------------------------------------------------------------------------
+
+    async def wait_for(
+        self, probe: Callable[[AsyncConnection], Awaitable[T | None]], *, timeout_seconds: float
+    ) -> T | None:
+        """What `probe` finds, as soon as it finds something; None when time is up, or `release_waiters` was called.
+
+        An outage meanwhile is waited out. The probe only reads; it runs outside of any transaction.
+        """
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + timeout_seconds
+        while True:
+            woken = self._wake.ticket()
+            try:
+                async with self._probes, self.reading() as connection:
+                    found = await probe(connection)
+            except LogUnavailable:
+                found = None
+            left = deadline - loop.time()
+            if found is not None or left <= 0 or self._draining.is_set():
+                return found
+            await woken.wait(min(left, PROBE_SECONDS))
+            await asyncio.sleep(min(max(deadline - loop.time(), 0), PROBE_PAUSE_SECONDS))
+
+    def release_waiters(self) -> None:
+        """At shutdown: everybody in `wait_for` gets their answer after one last look."""
+        self._draining.set()
+        self._wake.heard()
+
+    def woken(self) -> Ticket:
+        """Taken before looking; `await ticket.wait(seconds)` then ends at the next commit that is heard of."""
+        return self._wake.ticket()
+
+    async def ping(self) -> None:
+        """Raises LogUnavailable if Postgres is away."""
+        async with self.reading() as connection:
+            await connection.execute(text("SELECT 1"))
+
+    async def close(self) -> None:
+        await self._wake.close()
+        await self.engine.dispose()
+
+
+async def _given_up(connection: AsyncConnection, driver: Driver, error: BaseException) -> None:
+    """Leaves no open transaction behind. After a cancellation or an outage the connection is not worth a question."""
+    if isinstance(error, Exception) and not driver.closed and not isinstance(error, psycopg.OperationalError):
+        try:
+            await driver.rollback()
+        except psycopg.Error:
+            pass
+        else:
+            return
+    await connection.invalidate()

@@ -1,0 +1,34 @@
+"""The statements of readers. Why they look like this: docs of the log, "gap-safe reading"."""
+
+from pac.eventlog.types import Position
+
+# One statement, hence one snapshot: everything below its xmin has ended, so nothing can appear there any more.
+READ = """
+SELECT xid::text, position, stream, version, data::text, metadata::text FROM log.events
+WHERE (xid, position) > (%s::xid8, %s) AND xid < pg_snapshot_xmin(pg_current_snapshot())
+ORDER BY xid, position LIMIT %s
+"""
+
+BACKLOG = """
+SELECT coalesce(extract(epoch FROM clock_timestamp() - (
+    SELECT e.recorded_at FROM log.events AS e
+    WHERE (e.xid, e.position) > (
+        coalesce((SELECT c.xid FROM log.checkpoints AS c WHERE c.reader = r.name), '0'),
+        coalesce((SELECT c.position FROM log.checkpoints AS c WHERE c.reader = r.name), 0))
+    ORDER BY e.xid, e.position LIMIT 1)), 0) FROM (VALUES (%s)) AS r (name)
+"""
+
+WATERMARK = """
+SELECT coalesce(extract(epoch FROM clock_timestamp() - (
+    SELECT recorded_at FROM log.events WHERE xid >= pg_snapshot_xmin(pg_current_snapshot())
+    ORDER BY xid, position LIMIT 1)), 0)
+"""
+
+CLUSTER = """
+SELECT coalesce(newest >= pg_snapshot_xmax(pg_current_snapshot()), false), newest::text
+FROM (SELECT greatest((SELECT max(xid) FROM log.events), (SELECT max(xid) FROM log.checkpoints)) AS newest) AS log
+"""
+
+
+def position_of(xid: str, number: int) -> Position:
+    return Position(int(xid), number)

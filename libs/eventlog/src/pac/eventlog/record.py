@@ -1,0 +1,103 @@
+"""The form of an event in the table, the way back, and the chain of hashes through each stream."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import orjson
+from uuid_utils.compat import uuid7
+
+from pac.contracts.base import Event, iso
+from pac.contracts.envelope import Envelope
+from pac.contracts.topics import EVENTS_OF, ServiceName
+from pac.eventlog.types import Cause
+
+GENESIS = bytes(32)  # what stands before the first event of a stream
+
+COLUMNS = "stream, version, data::text, metadata::text"
+
+
+@dataclass(frozen=True)
+class Head:
+    """Where a stream ends."""
+
+    version: int = 0
+    hash: bytes = GENESIS
+
+
+def chained(
+    before: bytes,
+    *,
+    stream: str,
+    version: int,
+    type_: str,
+    data: Mapping[str, Any],
+    metadata: Mapping[str, Any],
+    at: datetime,
+) -> bytes:
+    """sha256(hash before ‖ canonical bytes). Canonical: JSON, keys sorted, no spaces; no floats in any event."""
+    stored = {"stream": stream, "version": version, "type": type_, "data": data, "metadata": metadata, "at": iso(at)}
+    return hashlib.sha256(before + orjson.dumps(stored, option=orjson.OPT_SORT_KEYS)).digest()
+
+
+def rows_for(stream: str, head: Head, events: Sequence[Event], cause: Cause) -> tuple[list[Any], Head]:
+    """Parameters of the INSERT, seven per event, and the stream's new head."""
+    parameters: list[Any] = []
+    version, digest = head.version, head.hash
+    for event in events:
+        version += 1
+        data = event.model_dump(mode="json")
+        metadata = _metadata(event, cause)
+        digest = chained(
+            digest, stream=stream, version=version, type_=event.type, data=data, metadata=metadata, at=event.at
+        )
+        parameters += (
+            stream,
+            version,
+            event.type,
+            orjson.dumps(data).decode(),
+            orjson.dumps(metadata).decode(),
+            event.at,
+            digest,
+        )
+    return parameters, Head(version, digest)
+
+
+def _metadata(event: Event, cause: Cause) -> dict[str, str | int]:
+    metadata: dict[str, str | int] = {
+        "id": str(uuid7()),
+        "actor": cause.actor,
+        "correlation_id": str(cause.correlation_id),
+        "data_version": event.data_version,
+    }
+    if cause.causation_id is not None:
+        metadata["causation_id"] = str(cause.causation_id)
+    if cause.traceparent is not None:
+        metadata["traceparent"] = cause.traceparent
+    return metadata
+
+
+def event_from(service: ServiceName, data: str) -> Event:
+    event = EVENTS_OF[service].validate_json(data)
+    assert isinstance(event, Event)
+    return event
+
+
+def envelope_from(service: ServiceName, stream: str, version: int, data: str, metadata: str) -> Envelope[Event]:
+    """The row `COLUMNS` as an envelope."""
+    known = orjson.loads(metadata)
+    causation = known.get("causation_id")
+    return Envelope(
+        id=UUID(known["id"]),
+        source=service.value,
+        stream=stream,
+        version=version,
+        event=event_from(service, data),
+        actor=known["actor"],
+        correlation_id=UUID(known["correlation_id"]),
+        causation_id=UUID(causation) if causation else None,
+        traceparent=known.get("traceparent"),
+    )

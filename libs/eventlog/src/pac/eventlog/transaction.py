@@ -1,0 +1,148 @@
+"""One transaction of the log: locks first, then the inbox row, then whatever is read, decided and written.
+
+The locks come before the first write because a transaction takes its xid there: one that wrote anything before it owned
+its stream could append later with an older xid, and readers would see the stream out of order (measured).
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar, cast
+from uuid import UUID
+
+from sqlalchemy import Executable
+from sqlalchemy.engine import CursorResult
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from pac.contracts.base import Event
+from pac.contracts.topics import ServiceName
+from pac.eventlog.engine import Driver, lock_keys
+from pac.eventlog.record import Head, event_from, rows_for
+from pac.eventlog.types import AlreadySeen, Cause, Conflict, Decider, Message, Recorded, TooEarly
+
+S = TypeVar("S")
+C = TypeVar("C")
+E = TypeVar("E", bound=Event)
+
+LOCK = "SELECT pg_advisory_xact_lock(key) FROM unnest(%s::bigint[]) AS key"
+LOAD = "SELECT version, data::text, hash, at FROM log.events WHERE stream = %s ORDER BY version"
+HEAD = "SELECT version, hash FROM log.events WHERE stream = %s ORDER BY version DESC LIMIT 1"
+APPEND = "INSERT INTO log.events (stream, version, type, data, metadata, at, hash) VALUES "
+SEEN = "SELECT version FROM log.inbox WHERE consumer = %s AND source = %s AND stream = %s"
+INBOX = """
+INSERT INTO log.inbox AS seen (consumer, source, stream, version)
+SELECT told.* FROM (VALUES (%s, %s, %s, %s::bigint)) AS told (consumer, source, stream, version)
+WHERE told.version = 1 OR EXISTS (SELECT FROM log.inbox AS known WHERE known.consumer = told.consumer
+    AND known.source = told.source AND known.stream = told.stream)
+ON CONFLICT ON CONSTRAINT inbox_pkey DO UPDATE SET version = excluded.version WHERE seen.version = excluded.version - 1
+"""
+ROWS_PER_INSERT = 200
+
+Row = tuple[Any, ...]
+
+
+class Transaction:
+    """What `EventLog.transaction` gives. `connection` is for the service's own statements, in the same transaction."""
+
+    def __init__(
+        self, connection: AsyncConnection, driver: Driver, service: ServiceName, cause: Cause | Message[Event]
+    ) -> None:
+        self.connection = connection
+        self.after_commit: list[Callable[[], None]] = []
+        self.appended = 0
+        self._driver = driver
+        self._service = service
+        self._message = cause if isinstance(cause, Message) else None
+        self._cause = cause.cause if isinstance(cause, Message) else cause
+        self._heads: dict[str, Head | None] = {}  # of the locked streams; None: not read yet
+
+    # ---- what a service calls ----------------------------------------------------------------------------------
+
+    async def execute(self, statement: Executable, parameters: Any = None) -> CursorResult[Any]:
+        return cast("CursorResult[Any]", await self.connection.execute(statement, parameters))
+
+    async def load(self, decider: Decider[S, C, E], stream_id: UUID | str) -> Recorded[S]:
+        stream = decider.stream(stream_id)
+        cursor = await self._driver.execute(LOAD, (stream,))
+        return self.folded(decider, stream, await cursor.fetchall())
+
+    async def decide(
+        self, decider: Decider[S, C, E], stream_id: UUID | str, command: C
+    ) -> tuple[Sequence[E], Recorded[S]]:
+        """Load, decide, append. Gives the events and what is recorded after them."""
+        stream = decider.stream(stream_id)
+        self._owned(stream)
+        before = await self.load(decider, stream_id)
+        events = decider.decide(before.state, command)
+        version = await self.append(stream, events, expected_version=before.version)
+        return events, Recorded(decider.fold(events, before.state), version)
+
+    async def append(self, stream: str, events: Sequence[Event], *, expected_version: int) -> int:
+        """The stream's new version. Raises Conflict if it is not at `expected_version`."""
+        self._owned(stream)
+        if (head := self._heads[stream]) is None:
+            found = await (await self._driver.execute(HEAD, (stream,))).fetchone()
+            head = Head(*found) if found else Head()
+        if head.version != expected_version:
+            raise Conflict(stream, expected_version, head.version)
+        for first in range(0, len(events), ROWS_PER_INSERT):
+            some = events[first : first + ROWS_PER_INSERT]
+            parameters, head = rows_for(stream, head, some, self._cause)
+            values = ",".join(("(%s,%s,%s,%s,%s,%s,%s)",) * len(some))
+            await self._driver.execute(APPEND + values, parameters)
+        self._heads[stream] = head
+        self.appended += len(events)
+        return head.version
+
+    # ---- what EventLog calls -----------------------------------------------------------------------------------
+
+    async def begin(self, streams: Sequence[str], locks: Sequence[str], *, load: str | None = None) -> list[Row]:
+        """Locks, inbox row and the events of `load`, in one round trip, each statement with a snapshot of its own."""
+        self._heads = dict.fromkeys(streams)
+        keys = lock_keys((*streams, *locks))
+        rows = inbox = None
+        async with self._driver.pipeline():
+            if keys:
+                await self._driver.execute(LOCK, (keys,))
+            if self._message is not None:
+                told = self._message.envelope
+                inbox = await self._driver.execute(
+                    INBOX, (self._message.consumer, told.source, told.stream, told.version)
+                )
+            if load is not None:
+                rows = await self._driver.execute(LOAD, (load,))
+        if inbox is not None and inbox.rowcount == 0:
+            await self._refuse_message()
+        return [] if rows is None else await rows.fetchall()
+
+    def folded(self, decider: Decider[S, C, E], stream: str, rows: Sequence[Row]) -> Recorded[S]:
+        if stream in self._heads:
+            self._heads[stream] = Head(rows[-1][0], rows[-1][2]) if rows else Head()
+        return folded(self._service, decider, rows)
+
+    async def append_and_commit(self, stream: str, events: Sequence[Event], *, expected_version: int) -> int:
+        """Both in one round trip; for when nothing else is to be written after the events."""
+        async with self._driver.pipeline():
+            version = await self.append(stream, events, expected_version=expected_version)
+            await self.commit()
+        return version
+
+    async def commit(self) -> None:
+        await self._driver.commit()
+
+    def _owned(self, stream: str) -> None:
+        if stream not in self._heads:
+            raise ValueError(f"{stream} is not among the streams that this transaction has locked")
+
+    async def _refuse_message(self) -> None:
+        assert self._message is not None
+        told = self._message.envelope
+        found = await (await self._driver.execute(SEEN, (self._message.consumer, told.source, told.stream))).fetchone()
+        seen = found[0] if found else 0
+        if seen >= told.version:
+            raise AlreadySeen(f"{self._message.consumer} has seen {told.stream} up to {seen}")
+        raise TooEarly(f"{self._message.consumer} has seen {told.stream} up to {seen}, not yet {told.version - 1}")
+
+
+def folded(service: ServiceName, decider: Decider[S, C, E], rows: Sequence[Row]) -> Recorded[S]:
+    """The fold of rows (version, data, …)."""
+    events = [cast("E", event_from(service, row[1])) for row in rows]
+    return Recorded(decider.fold(events), rows[-1][0] if rows else 0)
