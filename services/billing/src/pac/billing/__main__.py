@@ -2,7 +2,8 @@
 
 from pac.billing.app import build_service
 from pac.billing.settings import Settings
-from pac.servicekit import load_settings, run
+from pac.servicekit.run import run
+from pac.servicekit.settings import load_settings
 
 
 def main() -> None:

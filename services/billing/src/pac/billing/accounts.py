@@ -24,7 +24,14 @@ class Locked:
 
 
 class Accounts:
-    """Locks come in one order everywhere: the log's streams first, then the one balance row."""
+    """Locks come in one order everywhere: the log's streams and the account's name, then the one balance row.
+
+    Whoever waits, waits for the name: before the transaction has written anything, so that it holds back no reader
+    of the log. The row is locked as well, against whoever does not know of the name.
+    """
+
+    def locks(self, account_id: UUID) -> Sequence[str]:
+        return (f"balance-{account_id}",)
 
     async def lock(self, tx: Transaction, account_id: UUID) -> Locked:
         """The balance as it stands; an account never heard of is not open and has nothing."""

@@ -5,7 +5,6 @@ from datetime import UTC, datetime
 from uuid import UUID, uuid4, uuid5
 
 from aiohttp import web
-from pac.servicekit.http import body_in, caller_of, reply, uuid_in
 
 from pac.billing.accounts import Accounts
 from pac.billing.domain import ACCOUNT, Grant
@@ -14,12 +13,9 @@ from pac.billing.views import CreditsReply, Entry, EntryReply, GrantRequest
 from pac.contracts.errors import ErrorCode, Refused
 from pac.contracts.identity import Caller
 from pac.eventlog import Cause, EventLog
+from pac.servicekit.http import body_in, caller_of, cause_of, page_in, reply, uuid_in
 
-PAGE_ENTRIES = 50
-PAGE_MAX_ENTRIES = 200
 IDEMPOTENCY_KEY_MAX_CHARACTERS = 255
-CURSOR_MAX = 2**63 - 1
-DIGITS_MAX = 20
 
 
 @dataclass(frozen=True)
@@ -39,21 +35,19 @@ class Api:
 
     async def get_ledger(self, request: web.Request) -> web.Response:
         account_id = account_of(caller_of(request))
-        limit = number_in(request, "limit", most=PAGE_MAX_ENTRIES) or PAGE_ENTRIES
-        before = number_in(request, "cursor", most=CURSOR_MAX)
-        return reply(await self.queries.ledger(account_id, before=before, limit=limit))
+        return reply(await self.queries.ledger(account_id, page_in(request, (int,))))
 
     async def grant_credits(self, request: web.Request) -> web.Response:
         caller = caller_of(request)
         if not caller.operator:
             raise Refused(ErrorCode.FORBIDDEN)
         account_id, wish = uuid_in(request, "account_id"), await body_in(request, GrantRequest)
-        entry = await self._grant(account_id, wish, grant_id_for(request, account_id), caller)
+        entry = await self._grant(account_id, wish, grant_id_for(request, account_id), cause_of(request))
         return reply(EntryReply(entry=entry), status=201)
 
-    async def _grant(self, account_id: UUID, wish: GrantRequest, grant_id: UUID, caller: Caller) -> Entry:
-        cause = Cause(actor=caller.actor, correlation_id=uuid4())
-        async with self.log.transaction(ACCOUNT.stream(account_id), cause=cause) as tx:
+    async def _grant(self, account_id: UUID, wish: GrantRequest, grant_id: UUID, cause: Cause) -> Entry:
+        locks = self.accounts.locks(account_id)
+        async with self.log.transaction(ACCOUNT.stream(account_id), cause=cause, locks=locks) as tx:
             locked = await self.accounts.prepare(tx, account_id)
             command = Grant(account_id, grant_id, wish.amount, locked.balance.available, datetime.now(UTC))
             granted, _ = await tx.decide(ACCOUNT, account_id, command)
@@ -81,12 +75,3 @@ def grant_id_for(request: web.Request, account_id: UUID) -> UUID:
             ErrorCode.INVALID_REQUEST, f"Idempotency-Key has 1 to {IDEMPOTENCY_KEY_MAX_CHARACTERS} characters"
         )
     return uuid5(account_id, f"grant:{key}")
-
-
-def number_in(request: web.Request, name: str, *, most: int) -> int | None:
-    text = request.query.get(name)
-    if text is None:
-        return None
-    if not (text.isascii() and text.isdigit() and len(text) < DIGITS_MAX and 1 <= int(text) <= most):
-        raise Refused(ErrorCode.INVALID_REQUEST, details=[f"{name}: must be a number from 1 to {most}"])
-    return int(text)

@@ -7,7 +7,9 @@ from pac.billing.queries import Queries
 from pac.billing.settings import Settings
 from pac.contracts.topics import ServiceName
 from pac.eventlog import EventLog, create_engine
-from pac.servicekit import Route, Service, Subscription
+from pac.servicekit.http import Route
+from pac.servicekit.kafka import Subscription
+from pac.servicekit.service import Service
 
 
 def build_service(settings: Settings) -> Service:

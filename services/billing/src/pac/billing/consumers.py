@@ -77,7 +77,8 @@ class Consumers:
 
     async def _open(self, message: Message[GatewayEvent], event: AccountOpened) -> None:
         account_id = event.account_id
-        async with self.log.transaction(ACCOUNT.stream(account_id), cause=message) as tx:
+        locks = self.accounts.locks(account_id)
+        async with self.log.transaction(ACCOUNT.stream(account_id), cause=message, locks=locks) as tx:
             locked = await self.accounts.prepare(tx, account_id)
             await self.accounts.open(tx, account_id, event.at)
             granted, _ = await tx.decide(ACCOUNT, account_id, SignUp(account_id, self.sign_up_credits, event.at))
@@ -87,7 +88,8 @@ class Consumers:
     async def _reserve(self, message: Message[DeploymentsEvent], event: DeploymentQueued) -> None:
         account_id, deployment_id = event.account_id, event.deployment_id
         amount = cost_of(event.size_bytes, event.source, billable=event.billable)
-        async with self.log.transaction(HOLD.stream(deployment_id), cause=message) as tx:
+        locks = self.accounts.locks(account_id)
+        async with self.log.transaction(HOLD.stream(deployment_id), cause=message, locks=locks) as tx:
             locked = await self.accounts.lock(tx, account_id)
             if not locked.is_open:
                 raise TooEarly(f"account {account_id} is not heard of yet")
@@ -98,7 +100,8 @@ class Consumers:
             logger.info("credits_decided", deployment_id=str(deployment_id), said=said.type, credits=amount)
 
     async def _end(self, message: Message[DeploymentsEvent], command: HoldCommand) -> None:
-        async with self.log.transaction(HOLD.stream(command.deployment_id), cause=message) as tx:
+        stream, locks = HOLD.stream(command.deployment_id), self.accounts.locks(command.account_id)
+        async with self.log.transaction(stream, cause=message, locks=locks) as tx:
             locked = await self.accounts.lock(tx, command.account_id)
             decided, hold = await tx.decide(HOLD, command.deployment_id, command)
             await self.accounts.book(tx, locked, decided)

@@ -32,9 +32,7 @@ _LEGS = """
         SELECT id, account_id, target, target_amount FROM state.ledger
     )
 """
-_BOOKED = (
-    _LEGS
-    + """
+_SUMS = """
     , booked AS (
         SELECT account_id,
                coalesce(sum(amount) FILTER (WHERE book = 'available'), 0) AS available,
@@ -43,7 +41,6 @@ _BOOKED = (
         FROM legs GROUP BY account_id
     )
 """
-)
 # What the log alone says about each account.
 _FOLD = """
     WITH said AS (
@@ -104,7 +101,7 @@ LAWS = (
     Law(
         "a balance is the sum of its ledger",
         _DIFFERS.format(name="ledger", fold="booked"),
-        given=_BOOKED,
+        given=_LEGS + _SUMS,
     ),
     Law(
         "a balance is the fold of the log",

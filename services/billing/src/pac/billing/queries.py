@@ -10,6 +10,9 @@ from pac.billing.books import Balance
 from pac.billing.tables import BALANCES, LEDGER
 from pac.billing.views import Entry, LedgerPage
 from pac.eventlog import unavailable
+from pac.servicekit.http import Page, cursor_of
+
+NUMBER_MAX = 2**63 - 1  # what a bigint holds: a cursor is made of a stranger's text
 
 
 @dataclass(frozen=True)
@@ -20,20 +23,22 @@ class Queries:
         """One row, so read at one position. An account that billing has not heard of yet has nothing."""
         columns = BALANCES.c
         statement = select(columns.available, columns.reserved, columns.spent).where(columns.account_id == account_id)
-        async with unavailable(), self.engine.connect() as connection:
-            row = (await connection.execute(statement)).one_or_none()
+        with unavailable():
+            async with self.engine.connect() as connection:
+                row = (await connection.execute(statement)).one_or_none()
         return Balance(row.available, row.reserved, row.spent) if row else Balance()
 
-    async def ledger(self, account_id: UUID, *, before: int | None, limit: int) -> LedgerPage:
+    async def ledger(self, account_id: UUID, page: Page) -> LedgerPage:
         statement = entries().where(LEDGER.c.account_id == account_id).order_by(LEDGER.c.number.desc())
-        if before is not None:
-            statement = statement.where(LEDGER.c.number < before)
-        async with unavailable(), self.engine.connect() as connection:
-            rows = (await connection.execute(statement.limit(limit + 1))).all()
-        shown = rows[:limit]
+        if page.after:
+            statement = statement.where(LEDGER.c.number < min(int(page.after[0]), NUMBER_MAX))
+        with unavailable():
+            async with self.engine.connect() as connection:
+                rows = (await connection.execute(statement.limit(page.limit + 1))).all()
+        shown = rows[: page.limit]
         return LedgerPage(
             entries=tuple(Entry.model_validate(row) for row in shown),
-            next_cursor=str(shown[-1].number) if len(rows) > limit else None,
+            next_cursor=cursor_of(shown[-1].number) if len(rows) > page.limit else None,
         )
 
 

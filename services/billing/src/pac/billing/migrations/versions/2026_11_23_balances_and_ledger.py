@@ -62,3 +62,9 @@ def upgrade() -> None:
         FOR EACH ROW EXECUTE FUNCTION state.ledger_is_append_only()
         """
     )
+    op.execute(
+        """
+        CREATE TRIGGER never_emptied BEFORE TRUNCATE ON state.ledger
+        FOR EACH STATEMENT EXECUTE FUNCTION state.ledger_is_append_only()
+        """
+    )
