@@ -17,8 +17,8 @@ from pac.contracts.envelope import Envelope
 from pac.contracts.topics import ServiceName
 from pac.eventlog.engine import Driver, driver_of, unavailable
 from pac.eventlog.metrics import APPENDED
-from pac.eventlog.reading import BACKLOG, CLUSTER, READ, WATERMARK, position_of
-from pac.eventlog.record import COLUMNS, envelope_from
+from pac.eventlog.reading import BACKLOG, CLUSTER, HISTORY, READ, WATERMARK, position_of
+from pac.eventlog.record import envelope_from
 from pac.eventlog.transaction import LOAD, SEEN, Transaction, folded
 from pac.eventlog.types import AlreadySeen, Cause, Conflict, Decider, LogUnavailable, Message, Position, Recorded
 from pac.eventlog.wake import Ticket, Wake
@@ -37,7 +37,7 @@ PROBE_PAUSE_SECONDS = 0.01
 PROBES_AT_ONCE = 4
 
 
-class ForeignXids(RuntimeError):
+class ForeignXids(RuntimeError):  # noqa: N818 - names what is in the log
     """The log holds transaction ids that this cluster has not given out yet: its readers would stand still."""
 
 
@@ -120,7 +120,7 @@ class EventLog:
             tell()
 
     async def advance(self, message: Message[Any]) -> bool:
-        """Moves the consumer's inbox over a message that has no effect; False if it had been seen. TooEarly on a gap."""
+        """Moves the inbox over a message that has no effect; False if it had been seen. TooEarly on a gap."""
         try:
             async with self.transaction(cause=message):
                 return True
@@ -151,7 +151,7 @@ class EventLog:
         return folded(self.service, decider, rows)
 
     async def history(self, stream: str) -> list[Envelope[Event]]:
-        rows = await self._rows(f"SELECT {COLUMNS} FROM log.events WHERE stream = %s ORDER BY version", (stream,))
+        rows = await self._rows(HISTORY, (stream,))
         return [envelope_from(self.service, *row) for row in rows]
 
     async def read(self, after: Position, limit: int) -> list[tuple[Position, Envelope[Event]]]:

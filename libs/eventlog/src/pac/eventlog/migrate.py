@@ -22,7 +22,7 @@ LOCK_TIMEOUT = "5s"  # a migration gives way to traffic rather than queueing all
 PATIENCE_SECONDS = 120.0
 
 
-class MigrationBusy(TimeoutError):
+class MigrationBusy(TimeoutError):  # noqa: N818 - says what is going on
     """Another process migrates this database and does not come to an end."""
 
 

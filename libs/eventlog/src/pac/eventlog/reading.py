@@ -9,6 +9,10 @@ WHERE (xid, position) > (%s::xid8, %s) AND xid < pg_snapshot_xmin(pg_current_sna
 ORDER BY xid, position LIMIT %s
 """
 
+HISTORY = """
+SELECT stream, version, data::text, metadata::text FROM log.events WHERE stream = %s ORDER BY version
+"""
+
 BACKLOG = """
 SELECT coalesce(extract(epoch FROM clock_timestamp() - (
     SELECT e.recorded_at FROM log.events AS e

@@ -17,8 +17,6 @@ from pac.eventlog.types import Cause
 
 GENESIS = bytes(32)  # what stands before the first event of a stream
 
-COLUMNS = "stream, version, data::text, metadata::text"
-
 
 @dataclass(frozen=True)
 class Head:
@@ -87,7 +85,7 @@ def event_from(service: ServiceName, data: str) -> Event:
 
 
 def envelope_from(service: ServiceName, stream: str, version: int, data: str, metadata: str) -> Envelope[Event]:
-    """The row `COLUMNS` as an envelope."""
+    """What a row of the table says."""
     known = orjson.loads(metadata)
     causation = known.get("causation_id")
     return Envelope(

@@ -57,7 +57,7 @@ class Cause:
 
 @dataclass(frozen=True)
 class Message(Generic[E_co]):
-    """An event as `consumer` hears it. A transaction opened with it as cause writes the consumer's inbox row as well."""
+    """An event as `consumer` hears it. A transaction with it as cause writes the consumer's inbox row as well."""
 
     consumer: str
     envelope: Envelope[E_co]
@@ -96,5 +96,5 @@ class Conflict(Exception):  # noqa: N818 - the loser tries again
         self.stream, self.expected, self.actual = stream, expected, actual
 
 
-class LogUnavailable(OSError):
+class LogUnavailable(OSError):  # noqa: N818 - the name says what to do: wait
     """Postgres is away: wait in place and try again. Nothing is known to have happened."""

@@ -72,12 +72,24 @@ class Wake:
     async def _kept_up(self, work: Callable[[Connection], Awaitable[None]]) -> None:
         while True:
             try:
-                async with await psycopg.AsyncConnection.connect(
-                    self._conninfo, autocommit=True, connect_timeout=5, keepalives_idle=10, application_name="pac-wake"
-                ) as connection:
+                async with await self._connected() as connection:
                     await work(connection)
             except psycopg.Error:
                 await asyncio.sleep(RECONNECT_SECONDS)  # an outage; the poll goes on meanwhile
+
+    async def _connected(self) -> Connection:
+        connecting = asyncio.ensure_future(
+            psycopg.AsyncConnection.connect(
+                self._conninfo, autocommit=True, connect_timeout=5, keepalives_idle=10, application_name="pac-wake"
+            )
+        )
+        try:
+            return await asyncio.shield(connecting)
+        except asyncio.CancelledError:
+            # A connection that is dropped half-way stays at the server for the minute of its authentication.
+            with contextlib.suppress(psycopg.Error):
+                await (await connecting).close()
+            raise
 
     async def _speak(self, connection: Connection) -> None:
         self._own_pid = connection.info.backend_pid
@@ -90,7 +102,7 @@ class Wake:
     async def _listen(self, connection: Connection) -> None:
         await connection.execute(f"LISTEN {CHANNEL}")
         self.heard()  # whatever was said while nobody listened
-        with contextlib.aclosing(connection.notifies()) as notifications:
+        async with contextlib.aclosing(connection.notifies()) as notifications:
             async for notification in notifications:
                 if notification.pid != self._own_pid:
                     self.heard()

@@ -93,7 +93,7 @@ EventLogOf = Callable[..., Awaitable[EventLog]]
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def database_of(postgres: PostgresServer) -> AsyncIterator[DatabaseOf]:
-    """`await database_of("pac.deployments")`: dropped after the test, once its log was found lawful.
+    """A factory: with "pac.deployments" it makes a database with its tables. Dropped after the test, once its log was found lawful.
 
     `laws=False` is for a test that breaks its log on purpose.
     """
@@ -129,7 +129,7 @@ async def opened(database: Database, service: ServiceName, *, pool_size: int = 1
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def event_log_of(database_of: DatabaseOf) -> AsyncIterator[EventLogOf]:
-    """`await event_log_of(ServiceName.BILLING)`: a log on a fresh database with that service's tables.
+    """A factory: with ServiceName.BILLING it opens a log on a fresh database with that service's tables.
 
     With `database=` it is another process of the same service.
     """
