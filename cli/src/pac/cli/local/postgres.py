@@ -174,8 +174,11 @@ async def ensure_database(server: Postgres, name: str, password: str) -> Databas
             # wal_log copies the small template page by page; the other strategy waits for a checkpoint of all.
             await connection.execute(SQL("CREATE DATABASE {} OWNER {} STRATEGY wal_log").format(who, who))
         await connection.execute(SQL("REVOKE CONNECT ON DATABASE {} FROM PUBLIC").format(who))
-    as_role = f"{server.url_of(SUPERUSER, server.password, name)}?options={quote(f'-c role={name}')}"
-    return Database(name, server.url_of(name, password, name), as_role)
+    return Database(name, server.url_of(name, password, name), migration_url(server.url, name))
+
+
+def migration_url(superuser_url: str, name: str) -> str:
+    return f"{superuser_url.rpartition('/')[0]}/{quote(name)}?options={quote(f'-c role={name}')}"
 
 
 async def drop_database(server: Postgres, name: str) -> None:

@@ -3,12 +3,13 @@
 import asyncio
 import os
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
 
+from pac.cli.cache import cache_folder as folder_of
 from pac.cli.local.errors import Expected
 from pac.cli.local.kafka import Kafka
 from pac.cli.local.postgres import Database, Postgres, drop_database, ensure_database
@@ -23,11 +24,8 @@ Part = TypeVar("Part")
 
 
 def cache_folder(environment: Mapping[str, str] = os.environ) -> Path:
-    """Where downloads are kept, shared by all checkouts of a user."""
-    if chosen := environment.get("PAC_CACHE_DIR"):
-        return Path(chosen).expanduser().absolute()
-    base = environment.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "pac"
+    """Where downloads are kept; see `cache.py`."""
+    return folder_of(environment)
 
 
 def _asked_for(part: Part | None, name: str) -> Part:
@@ -55,10 +53,13 @@ class LocalStack:
     cache: Path = field(default_factory=cache_folder)
     say: Say = field(default=lambda _: None)
     pace: Pace = field(default_factory=Pace)
+    before: Callable[[], None] = field(default=lambda: None)  # after leftovers were ended, before anything starts
+    then: Mapping[str, Callable[[], Awaitable[None]]] = field(default_factory=dict)  # as soon as a part is ready
+    on_change: Callable[[], None] = field(default=lambda: None)
 
     def __post_init__(self) -> None:
         self.state = StateFolder.at(self.state_dir)
-        self.supervisor = Supervisor(self.state.records, pace=self.pace)
+        self.supervisor = Supervisor(self.state.records, pace=self.pace, on_change=self.on_change)
         self._lock = Lock(self.state.path / "lock")
         self._postgres: Postgres | None = None
         self._kafka: Kafka | None = None
@@ -79,8 +80,10 @@ class LocalStack:
         try:
             for record in await end_leftovers(self.state.records):
                 self.say(f"ended {record.name} (pid {record.pid}), left by a former run")
+            self.before()
             # Each process starts as soon as it is prepared, without waiting for the slowest preparation.
-            await asyncio.gather(*(self._start_when(prepared) for prepared in self._infrastructure()))
+            parts = self._parts()
+            await first_failure(*(self._start_part(name, make_spec) for name, make_spec in parts.items()))
         except BaseException:
             await self.stop()
             raise
@@ -121,24 +124,36 @@ class LocalStack:
 
     # ---- inside ------------------------------------------------------------------------------------------------
 
-    def _infrastructure(self) -> list["asyncio.Future[ProcessSpec]"]:
-        """Each part's process, prepared in threads: downloads, initdb and formatting run side by side."""
+    def _parts(self) -> dict[str, Callable[[], ProcessSpec]]:
         state, cache = self.state, self.cache
-        preparing: list[asyncio.Future[ProcessSpec]] = []
+        parts: dict[str, Callable[[], ProcessSpec]] = {}
         if self.postgres:
-            self._postgres = Postgres(
-                state.path / "postgres", state.logs, state.port("postgres"), state.secret("POSTGRES_PASSWORD"), cache
-            )
-            preparing.append(asyncio.ensure_future(asyncio.to_thread(self._postgres.spec)))
+            password = state.secret("POSTGRES_PASSWORD")
+            self._postgres = Postgres(state.path / "postgres", state.logs, state.port("postgres"), password, cache)
+            parts["postgres"] = self._postgres.spec
         if self.kafka:
             ports = state.port("kafka"), state.port("kafka-controller")
             self._kafka = Kafka(state.path / "kafka", state.logs, *ports, cache, self.say)
-            preparing.append(asyncio.ensure_future(asyncio.to_thread(self._kafka.spec)))
+            parts["kafka"] = self._kafka.spec
         if self.s3:
-            keys = state.secret("AWS_ACCESS_KEY_ID"), state.secret("AWS_SECRET_ACCESS_KEY")
+            keys = state.secret("S3_ACCESS_KEY"), state.secret("S3_SECRET_KEY")
             self._s3 = S3(state.path / "s3", state.logs, state.port("s3"), *keys, self.bucket, cache, self.say)
-            preparing.append(asyncio.ensure_future(asyncio.to_thread(self._s3.spec)))
-        return preparing
+            parts["s3"] = self._s3.spec
+        return parts
 
-    async def _start_when(self, prepared: "asyncio.Future[ProcessSpec]") -> None:
-        await self.supervisor.start(await prepared)
+    async def _start_part(self, name: str, make_spec: Callable[[], ProcessSpec]) -> None:
+        """Prepared in a thread, so downloads, initdb and formatting run side by side."""
+        await self.supervisor.start(await asyncio.to_thread(make_spec))
+        if name in self.then:
+            await self.then[name]()
+
+
+async def first_failure(*work: Coroutine[None, None, None]) -> None:
+    """All at once; the first failure ends the others, and is raised as it is."""
+    tasks = [asyncio.ensure_future(one) for one in work]
+    try:
+        await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

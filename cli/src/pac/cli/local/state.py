@@ -4,12 +4,21 @@ import fcntl
 import json
 import os
 import secrets
+import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from pac.cli.local.errors import Expected
 from pac.cli.local.ports import free_port, is_free
 from pac.cli.local.records import Records, write_private
+
+MARKER = "README"
+CONTENT = (
+    *("postgres", "postgres.new", "kafka", "s3", "logs"),
+    *("secrets.json", "ports.json", "account.json", "status.json", "supervisor.json", "processes.json"),
+)
 
 
 @dataclass(frozen=True)
@@ -20,10 +29,33 @@ class StateFolder:
 
     @classmethod
     def at(cls, path: Path) -> "StateFolder":
+        """The folder, made if missing. Raises Expected for a folder with other people's files in it."""
         path = path.absolute()
-        path.mkdir(parents=True, exist_ok=True, mode=0o700)
-        path.chmod(0o700)
+        try:
+            path.mkdir(parents=True, exist_ok=True, mode=0o700)
+            if not (path / MARKER).exists():
+                if any(path.iterdir()):
+                    raise Expected(
+                        f"{path} is not a state folder",
+                        f"it is not empty, and has no file {MARKER}",
+                        "pac up --state-dir with an empty or a new folder",
+                    )
+                (path / MARKER).write_text("Everything that `pac up` keeps. `pac down --wipe` empties it.\n")
+            path.chmod(0o700)
+        except OSError as error:
+            raise Expected(
+                f"{path} cannot be used as a state folder", f"{error.strerror}", "pac up --state-dir DIR"
+            ) from None
         return cls(path)
+
+    def wipe(self) -> None:
+        """Deletes all data, keys and logs. Nothing may be running."""
+        for name in CONTENT:
+            path = self.path / name
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                path.unlink(missing_ok=True)
 
     @property
     def logs(self) -> Path:
@@ -33,12 +65,16 @@ class StateFolder:
     def records(self) -> Records:
         return Records(self.path / "processes.json")
 
-    def read(self, name: str) -> dict[str, str]:
-        """A small JSON object of texts; empty when there is none."""
+    def read(self, name: str) -> dict[str, Any]:
+        """A small JSON object; empty when there is none."""
         try:
-            found: dict[str, str] = json.loads((self.path / name).read_text(encoding="utf-8"))
+            found: dict[str, Any] = json.loads((self.path / name).read_text(encoding="utf-8"))
         except FileNotFoundError:
             return {}
+        except ValueError:
+            raise Expected(
+                f"{self.path / name} is damaged", "it is not JSON", "restore it, or: pac down --wipe (deletes all data)"
+            ) from None
         return found
 
     def write(self, name: str, content: Mapping[str, object]) -> None:
@@ -50,7 +86,7 @@ class StateFolder:
         if name not in known:
             known[name] = make()
             self.write("secrets.json", known)
-        return known[name]
+        return str(known[name])
 
     def port(self, name: str) -> int:
         """The same port in every run, unless somebody has taken it meanwhile."""

@@ -1,0 +1,26 @@
+"""Which command is which function."""
+
+import typer
+
+from pac.cli.commands import account, deploy, doctor, operate, up
+
+
+def build() -> typer.Typer:
+    app = typer.Typer(
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_show_locals=False,  # they may hold keys
+        help="PAC: a control plane for AI agents.",
+    )
+    app.command("up")(up.up)
+    app.command("up-detached", hidden=True)(up.up_detached)
+    app.command("down")(up.down)
+    app.command("status")(up.status)
+    app.command("doctor")(doctor.doctor)
+    app.command("migrate")(operate.migrate)
+    app.add_typer(operate.topics, name="topics")
+    app.add_typer(account.keys, name="keys")
+    app.add_typer(account.credits_, name="credits")
+    app.command("deploy")(deploy.deploy)
+    app.command("watch")(deploy.watch)
+    return app
