@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from uuid import UUID, uuid4
 
 from aiohttp import web
-from pydantic import AwareDatetime, Field
+from pydantic import AfterValidator, AwareDatetime, Field
 from sqlalchemy import Row, insert, update
 
 from pac.contracts.api import Reply, Request
@@ -41,7 +41,16 @@ from pac.gateway.tables import accounts, agent_apps, api_keys
 from pac.servicekit.answers import reply
 from pac.servicekit.requests import body_in, cause_of, page_in, stopping_of, uuid_in
 
-Name = Annotated[Line, Field(min_length=1, max_length=100)]
+NAME_MAX_CHARACTERS = 100
+
+
+def _sized(name: str) -> str:
+    if not 1 <= len(name) <= NAME_MAX_CHARACTERS:
+        raise ValueError(f"Must have 1 to {NAME_MAX_CHARACTERS} characters")
+    return name
+
+
+Name = Annotated[Line, AfterValidator(_sized)]
 Scopes = Annotated[frozenset[Scope], Field(min_length=1, strict=False)]
 PLACE = (str, str)  # a cursor's values: time and id of the last row
 

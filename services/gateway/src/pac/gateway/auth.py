@@ -24,7 +24,6 @@ from pac.gateway.queries import FoundKey
 SAFE_METHODS = frozenset({hdrs.METH_GET, hdrs.METH_HEAD})
 ANYONE = Caller(actor="anyone")
 OPERATOR = Caller(actor="operator", operator=True)
-_RETRY_SECONDS = 0.5
 
 
 class Method(Protocol):
@@ -40,6 +39,7 @@ class KeySource(Protocol):
 @dataclass(frozen=True)
 class Authentication:
     methods: Sequence[Method]
+    retry_seconds: float = 0.5
 
     async def caller(self, request: web.Request, *, patience_seconds: float = 0.0) -> Caller:
         """Refused as unauthenticated, or as unavailable once `patience_seconds` of trying again have passed."""
@@ -48,9 +48,9 @@ class Authentication:
             try:
                 return await self._ask(request)
             except Refused as refusal:
-                if refusal.code is not ErrorCode.UNAVAILABLE or time.monotonic() + _RETRY_SECONDS > deadline:
+                if refusal.code is not ErrorCode.UNAVAILABLE or time.monotonic() + self.retry_seconds > deadline:
                     raise
-            await asyncio.sleep(_RETRY_SECONDS)
+            await asyncio.sleep(self.retry_seconds)
 
     async def _ask(self, request: web.Request) -> Caller:
         for method in self.methods:
@@ -66,9 +66,8 @@ class AdminKey:
     key: SecretStr
 
     async def caller(self, request: web.Request) -> Caller | None:
-        token = bearer(request) or ""
-        expected = self.key.get_secret_value()
-        return OPERATOR if hmac.compare_digest(token.encode(), expected.encode()) else None
+        token = (bearer(request) or "").encode("utf-8", "surrogateescape")  # a header may hold any bytes
+        return OPERATOR if hmac.compare_digest(token, self.key.get_secret_value().encode()) else None
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,216 @@
+"""How long a key is believed, and what an outage of Postgres changes about that."""
+
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import make_mocked_request
+from pydantic import SecretStr
+
+from pac.contracts.errors import ErrorCode, Refused
+from pac.contracts.identity import Caller, Scope
+from pac.eventlog import LogUnavailable
+from pac.gateway.auth import OPERATOR, AdminKey, ApiKeys, Authentication, KeyCache, require
+from pac.gateway.keys import Pepper, new_key
+from pac.gateway.queries import FoundKey
+
+PEPPER = Pepper(b"pepper")
+KEY = new_key().text
+NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+FOUND = FoundKey(UUID(int=1), UUID(int=2), frozenset({Scope.READ}), None)
+
+
+@dataclass
+class World:
+    """Postgres, as far as keys go, and two clocks."""
+
+    keys: dict[bytes, FoundKey] = field(default_factory=lambda: {PEPPER.hash(KEY): FOUND})
+    away: bool = False
+    asked: int = 0
+    seconds: float = 1000.0
+
+    async def find_key(self, digest: bytes) -> FoundKey | None:
+        self.asked += 1
+        if self.away:
+            raise LogUnavailable("away")
+        return self.keys.get(digest)
+
+    def clock(self) -> float:
+        return self.seconds
+
+    def now(self) -> datetime:
+        return NOON + timedelta(seconds=self.seconds - 1000)
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+def keys_of(world: World, **changes: Any) -> ApiKeys:
+    return replace(ApiKeys(world, PEPPER, KeyCache(), now=world.now, clock=world.clock), **changes)
+
+
+def asks(method: str = "GET", authorization: str | None = f"Bearer {KEY}", **headers: str) -> web.Request:
+    sent = {**headers, **({"Authorization": authorization} if authorization else {})}
+    return make_mocked_request(method, "/", headers=sent)
+
+
+async def code_of(keys: ApiKeys, request: web.Request) -> ErrorCode:
+    with pytest.raises(Refused) as refusal:
+        await Authentication((keys,)).caller(request)
+    return refusal.value.code
+
+
+async def test_a_live_key_is_its_account_with_its_scopes(world: World) -> None:
+    caller = await keys_of(world).caller(asks())
+    assert caller == Caller(actor=f"key-{FOUND.id}", account_id=FOUND.account_id, scopes=FOUND.scopes)
+
+
+@pytest.mark.parametrize("scheme", ["bearer", "BEARER"])
+async def test_the_scheme_is_read_in_any_case(world: World, scheme: str) -> None:
+    assert await keys_of(world).caller(asks(authorization=f"{scheme} {KEY}")) is not None
+
+
+@pytest.mark.parametrize(
+    "authorization",
+    [
+        None,
+        "",
+        "Bearer",
+        "Bearer ",
+        f"Basic {KEY}",
+        KEY,
+        f"Bearer {KEY[:-1]}",
+        f"Bearer {KEY}x",
+        "Bearer pac_é",
+        "Bearer \udcff",
+    ],
+)
+async def test_what_cannot_be_a_key_is_refused_without_asking(world: World, authorization: str | None) -> None:
+    assert await code_of(keys_of(world), asks(authorization=authorization)) is ErrorCode.UNAUTHENTICATED
+    assert world.asked == 0
+
+
+async def test_a_cookie_alone_is_nobody_yet(world: World) -> None:
+    request = asks(authorization=None, Cookie="sb-x-auth-token=y")
+    assert await code_of(keys_of(world), request) is ErrorCode.UNAUTHENTICATED
+
+
+async def test_an_unknown_key_is_refused(world: World) -> None:
+    keys = keys_of(world)
+    assert await code_of(keys, asks(authorization=f"Bearer {new_key().text}")) is ErrorCode.UNAUTHENTICATED
+    assert len(keys.cache) == 0  # or guesses would push real keys out
+
+
+async def test_a_key_is_read_once_in_its_time_to_live(world: World) -> None:
+    keys = keys_of(world, ttl_seconds=4.0)
+    for world.seconds in (1000.0, 1003.9):
+        await keys.caller(asks())
+    assert world.asked == 1
+    world.seconds = 1004.0
+    await keys.caller(asks())
+    assert world.asked == 2
+
+
+async def test_a_revoked_key_is_refused_when_its_time_to_live_is_over(world: World) -> None:
+    keys = keys_of(world)
+    await keys.caller(asks())
+    world.keys.clear()
+    world.seconds += 4.0
+    assert await code_of(keys, asks()) is ErrorCode.UNAUTHENTICATED
+    world.away = True  # and an outage after that does not bring it back
+    assert await code_of(keys, asks()) is ErrorCode.UNAVAILABLE
+
+
+async def test_a_key_revoked_here_is_forgotten_at_once(world: World) -> None:
+    keys = keys_of(world)
+    await keys.caller(asks())
+    world.keys.clear()
+    keys.cache.forget(FOUND.id)
+    assert await code_of(keys, asks()) is ErrorCode.UNAUTHENTICATED
+
+
+async def test_a_held_key_still_ends_at_its_time(world: World) -> None:
+    world.keys[PEPPER.hash(KEY)] = replace(FOUND, expires_at=NOON + timedelta(seconds=2))
+    keys = keys_of(world)
+    await keys.caller(asks())
+    world.seconds += 2
+    assert await code_of(keys, asks()) is ErrorCode.UNAUTHENTICATED
+    assert world.asked == 1
+
+
+async def test_reads_go_on_through_an_outage_for_a_bounded_time(world: World) -> None:
+    keys = keys_of(world, outage_seconds=300.0)
+    await keys.caller(asks())
+    world.away = True
+    world.seconds += 299.9
+    assert await keys.caller(asks()) is not None
+    world.seconds += 0.1
+    assert await code_of(keys, asks()) is ErrorCode.UNAVAILABLE
+
+
+async def test_writes_do_not_go_on_through_an_outage(world: World) -> None:
+    keys = keys_of(world)
+    await keys.caller(asks())
+    world.away = True
+    world.seconds += 4.0
+    assert await code_of(keys, asks("POST")) is ErrorCode.UNAVAILABLE
+
+
+async def test_the_longest_unused_key_leaves_a_full_cache(world: World) -> None:
+    texts = [new_key().text for _ in range(3)]
+    world.keys = {PEPPER.hash(text): replace(FOUND, id=UUID(int=n)) for n, text in enumerate(texts)}
+    keys = keys_of(world, cache=KeyCache(size=2))
+    for text in (texts[0], texts[1], texts[0], texts[2], texts[0]):
+        await keys.caller(asks(authorization=f"Bearer {text}"))
+    assert len(keys.cache) == 2
+    assert world.asked == 3  # the first was never read twice
+    await keys.caller(asks(authorization=f"Bearer {texts[1]}"))
+    assert world.asked == 4
+
+
+async def test_patience_waits_for_postgres(world: World) -> None:
+    world.away = True
+    keys = keys_of(world)
+
+    @dataclass(frozen=True)
+    class BackLater:
+        async def caller(self, request: web.Request) -> Caller | None:
+            try:
+                return await keys.caller(request)
+            finally:
+                world.away = world.asked < 2
+
+    assert await Authentication((BackLater(),), retry_seconds=0.01).caller(asks(), patience_seconds=5) is not None
+    assert world.asked == 3
+
+
+async def test_the_admin_key_is_the_operator_and_others_are_left_to_the_next_method() -> None:
+    admin = AdminKey(SecretStr("secret-of-the-operator"))
+    assert await admin.caller(asks(authorization="Bearer secret-of-the-operator")) == OPERATOR
+    assert await admin.caller(asks(authorization="Bearer other")) is None
+    assert await admin.caller(asks(authorization=None)) is None
+    assert await admin.caller(asks(authorization="Bearer \udcff")) is None
+    assert "secret" not in repr(admin)
+
+
+def test_scopes() -> None:
+    reader = Caller(actor="key-1", account_id=UUID(int=1), scopes=frozenset({Scope.READ}))
+    deployer = Caller(actor="key-1", account_id=UUID(int=1), scopes=frozenset({Scope.DEPLOY}))
+    require(reader, scope=Scope.READ, operator=False)
+    require(deployer, scope=Scope.READ, operator=False)  # it follows what it started
+    require(OPERATOR, scope=None, operator=True)
+    for caller, scope, operator, named in (
+        (reader, Scope.DEPLOY, False, "deploy"),
+        (deployer, Scope.SECRETS, False, "secrets"),
+        (deployer, None, True, "operator"),
+        (OPERATOR, Scope.READ, False, "read"),
+    ):
+        with pytest.raises(Refused) as refusal:
+            require(caller, scope=scope, operator=operator)
+        assert refusal.value.code is ErrorCode.FORBIDDEN
+        assert refusal.value.fields == {"scope": named}
