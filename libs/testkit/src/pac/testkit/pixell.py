@@ -1,0 +1,75 @@
+"""The real `pixell` command, in a virtual environment of its own, made once and kept in PAC's cache folder."""
+
+import asyncio
+import fcntl
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from pac.cli.local import cache_folder
+
+RELEASE = "pixell-kit==0.4.12"
+PATIENCE_SECONDS = 150.0
+
+
+@dataclass(frozen=True)
+class Said:
+    code: int
+    text: str
+
+
+@dataclass(frozen=True)
+class Pixell:
+    """`await pixell("build", cwd=folder)`: exit code, and what a user sees (both streams)."""
+
+    executable: Path
+
+    async def __call__(self, *arguments: str, cwd: Path | None = None) -> Said:
+        process = await asyncio.create_subprocess_exec(
+            str(self.executable),
+            *arguments,
+            cwd=cwd,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+        try:
+            out, _ = await asyncio.wait_for(process.communicate(), PATIENCE_SECONDS)
+        except TimeoutError:
+            process.kill()
+            await process.wait()
+            raise
+        assert process.returncode is not None
+        return Said(process.returncode, out.decode())
+
+
+@pytest.fixture(scope="session")
+def pixell() -> Pixell:
+    home = cache_folder() / RELEASE.replace("==", "-")
+    home.parent.mkdir(parents=True, exist_ok=True)
+    with _alone(home.with_suffix(".lock")):
+        if not (home / "complete").exists():
+            shutil.rmtree(home, ignore_errors=True)
+            _install(home)
+            (home / "complete").touch()
+    return Pixell(home / "bin/pixell")
+
+
+def _install(home: Path) -> None:
+    subprocess.run([sys.executable, "-m", "venv", str(home)], check=True)  # noqa: S603 - our own interpreter
+    subprocess.run(  # noqa: S603 - the pip of that environment
+        [str(home / "bin/python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", RELEASE],
+        check=True,
+    )
+
+
+@contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield

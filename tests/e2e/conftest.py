@@ -1,0 +1,42 @@
+"""One PAC for all tests of this folder, started as a newcomer starts it; after every test its laws are checked."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from pac.cli.local.ports import free_port
+from pac.testkit.pac_up import Pac, Tenant, pac_up
+from pac.testkit.pixell import pixell
+from pac.testkit.runtime import LocalRuntime
+
+__all__ = ["pixell"]
+
+
+@pytest.fixture(scope="session")
+async def pac(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Pac]:
+    environment = {
+        "GATEWAY_PORT": str(free_port()),
+        "LOCAL_RUNTIME_BASE_ENVIRONMENT": "T_*",
+        "T_FROM": "base",
+        "T_BASE": "base",
+    }
+    async with pac_up(tmp_path_factory.mktemp("pac") / "state", environment=environment) as running:
+        yield running
+
+
+@pytest.fixture
+async def tenant(pac: Pac) -> Tenant:
+    tenant = await pac.tenant()
+    await pac.credits_opened(tenant.key)
+    return tenant
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path
+
+
+@pytest.fixture
+def runtime(pac: Pac) -> LocalRuntime:
+    return LocalRuntime(pac)
