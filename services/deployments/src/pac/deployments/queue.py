@@ -75,12 +75,14 @@ class Queue:
         return found.scalar_one_or_none() is not None
 
     async def delete_app(self, tx: Transaction, agent_app_id: UUID, account_id: UUID, at: Any) -> list[UUID]:
-        """Remembers that the app is gone. Gives its open deployments; no other will be queued unseen."""
+        """Remembers that the app is gone. Gives those that it ends; no other will be queued unseen."""
         gone = insert(apps).values(agent_app_id=agent_app_id, account_id=account_id, last_release=0, deleted_at=at)
         first = func.coalesce(apps.c.deleted_at, gone.excluded.deleted_at)
         await tx.execute(gone.on_conflict_do_update(index_elements=["agent_app_id"], set_={"deleted_at": first}))
         found = await tx.execute(
-            select(queue.c.deployment_id).where(queue.c.agent_app_id == agent_app_id).order_by(queue.c.no)
+            select(queue.c.deployment_id)
+            .where(queue.c.agent_app_id == agent_app_id, queue.c.status.in_(("undecided", "held", "processing")))
+            .order_by(queue.c.no)
         )
         return list(found.scalars())
 

@@ -30,7 +30,7 @@ WITH busy AS MATERIALIZED (
     SELECT DISTINCT ON (q.agent_app_id) q.deployment_id, q.account_id, q.agent_app_id, q.queued_at,
         q.correlation_id, q.traceparent
     FROM state.queue AS q LEFT JOIN state.apps AS a USING (agent_app_id)
-    WHERE q.status = 'held' AND q.no >= coalesce(a.current_no, q.no)
+    WHERE q.status = 'held' AND q.no >= coalesce(a.current_no, q.no) AND q.deployment_id <> ALL (:skipped)
         AND NOT EXISTS (SELECT FROM busy WHERE busy.agent_app_id = q.agent_app_id)
     ORDER BY q.agent_app_id, q.no
 )
@@ -47,6 +47,10 @@ FROM state.queue AS q JOIN state.apps AS a USING (agent_app_id)
 WHERE q.status = 'held' AND q.no < a.current_no
 LIMIT 100
 """)
+
+
+class NotHeldError(RuntimeError):
+    """Queue and log disagree: a fault of ours."""
 
 
 @dataclass(frozen=True)
@@ -93,30 +97,39 @@ class Dispatcher:
                 self.decider, overtaken.deployment_id, command, cause=overtaken.cause, then=self.queue.record
             )
             logger.info("deployment_overtaken", deployment_id=str(overtaken.deployment_id))
-        while await self.give_slot():
-            pass
+        skipped: list[UUID] = []
+        while (chosen := await self.look(skipped)) is not None:
+            try:
+                await self.give_slot(chosen, skipped)
+            except OSError:
+                raise
+            except Exception:  # one that cannot be started must not hold up all others
+                logger.exception("deployment_not_started", deployment_id=str(chosen.deployment_id))
+                skipped.append(chosen.deployment_id)
 
-    async def give_slot(self) -> bool:
-        """Whether to look again: a slot was given, or somebody else was faster."""
+    async def look(self, skipped: Sequence[UUID] = ()) -> Waiting | None:
         async with self.log.reading() as connection:
-            chosen = await self.choose(connection)
-        if chosen is None:
-            return False
+            return await self.choose(connection, skipped)
+
+    async def give_slot(self, chosen: Waiting, skipped: Sequence[UUID] = ()) -> bool:
+        """Whether it was given: under the lock somebody else may turn out to have been faster."""
         stream = self.decider.stream(chosen.deployment_id)
         async with self.log.transaction(stream, cause=chosen.cause, locks=(SLOTS_LOCK,)) as tx:
-            if await self.choose(tx.connection) != chosen:
-                return True
+            if await self.choose(tx.connection, skipped) != chosen:
+                return False
             before = await tx.load(self.decider, chosen.deployment_id)
             release = await self.queue.next_release(tx, chosen.agent_app_id)
             command = StartDeployment(chosen.deployment_id, release, self.clock())
             events, after = await tx.decide(self.decider, chosen.deployment_id, command)
+            if not events:
+                raise NotHeldError(f"the queue says held, the log says {before.state.status}")
             await self.queue.record(tx, before.state, events, after.state)
         logger.info("deployment_started", deployment_id=str(chosen.deployment_id), release=release)
-        return bool(events)
+        return True
 
-    async def choose(self, connection: AsyncConnection) -> Waiting | None:
+    async def choose(self, connection: AsyncConnection, skipped: Sequence[UUID] = ()) -> Waiting | None:
         limits = {"per_account": self.limits.per_account, "overall": self.limits.overall}
-        found = (await connection.execute(CHOOSE, limits)).one_or_none()
+        found = (await connection.execute(CHOOSE, limits | {"skipped": list(skipped)})).one_or_none()
         return None if found is None else Waiting(*found)
 
     async def _overtaken(self) -> Sequence[Waiting]:

@@ -1,0 +1,48 @@
+"""The table of contents: what deployments serves, hears, runs and projects."""
+
+from pac.contracts.topics import ServiceName
+from pac.deployments.api import Api, StatsCache
+from pac.deployments.clock import utc_now
+from pac.deployments.consumers import Consumers
+from pac.deployments.domain import decider
+from pac.deployments.projections import Deployments
+from pac.deployments.queries import Queries
+from pac.deployments.queue import Queue
+from pac.deployments.settings import Settings
+from pac.deployments.slots import Dispatcher
+from pac.deployments.sweeper import Sweeper
+from pac.eventlog import EventLog, Projector, create_engine
+from pac.servicekit.http import Route
+from pac.servicekit.kafka import Consuming, Subscription
+from pac.servicekit.service import Service
+
+
+def build_service(settings: Settings) -> Service:
+    engine = create_engine(settings.database_url.get_secret_value(), pool_size=settings.pool_size)
+    log = EventLog(engine, ServiceName.DEPLOYMENTS)
+    hub, queue, consuming = decider(settings.policy), Queue(), Consuming()
+    projector = Projector(log, Deployments())
+    queries = Queries(log, settings.thresholds, settings.parallel_per_account, projector.name)
+    api = Api(log, hub, queries, StatsCache(queries, utc_now))
+    consumers = Consumers(log, hub, queue, utc_now)
+    return Service(
+        name=ServiceName.DEPLOYMENTS,
+        settings=settings,
+        log=log,
+        routes=[
+            Route("GET", "/api/deployments/queue/stats", api.get_queue_stats, public=True),
+            Route("GET", "/api/deployments/{deployment_id}", api.get_deployment),
+        ],
+        subscriptions=[
+            Subscription(ServiceName.GATEWAY, consumers.on_gateway_event),
+            Subscription(ServiceName.PACKAGES, consumers.on_package_event),
+            Subscription(ServiceName.BILLING, consumers.on_billing_event),
+            Subscription(ServiceName.RUNTIME_NOTIFIER, consumers.on_runtime_event),
+        ],
+        readers=[
+            Dispatcher(log, hub, queue, settings.limits, utc_now, settings.dispatch_seconds),
+            Sweeper(log, hub, queue, consuming, utc_now, settings.sweep_seconds),
+            projector,
+        ],
+        consuming=consuming,
+    )

@@ -1,0 +1,95 @@
+"""The read side follows the log: whatever the batches, it says what the streams' folds say."""
+
+import random
+from collections import Counter
+from collections.abc import Sequence
+from datetime import timedelta
+from uuid import uuid4
+
+import pytest
+from sqlalchemy import delete
+
+from pac.contracts.base import Event
+from pac.contracts.billing import CreditsRefused
+from pac.contracts.envelope import Envelope
+from pac.contracts.topics import ServiceName
+from pac.deployments.projections import Deployments
+from pac.deployments.views import view_of
+from pac.testkit.postgres import EventLogOf
+
+from .hub import Hub, later
+
+
+@pytest.fixture
+async def hub(event_log_of: EventLogOf) -> Hub:
+    return Hub(await event_log_of(ServiceName.DEPLOYMENTS))
+
+
+async def some_of_everything(hub: Hub) -> None:
+    """Two of each: queued, processing, completed, failed, cancelled, rejected."""
+    account = uuid4()
+    for _ in range(2):
+        hub.limits = type(hub.limits)(per_account=100, overall=100)
+        completed, failed, running = (
+            await hub.held(account, uuid4()),
+            await hub.held(account, uuid4()),
+            await hub.held(account, uuid4()),
+        )
+        await hub.dispatcher().dispatch()
+        later(hub, seconds=90)
+        await hub.completed(completed)
+        await hub.rejected(failed)
+        await hub.settled(failed)
+        later(hub, seconds=1.5)
+        cancelled, rejected = await hub.submitted(account, uuid4()), await hub.submitted(account, uuid4())
+        await hub.cancelled(cancelled)
+        await hub.settled(cancelled)
+        await hub.says(CreditsRefused(**hub.ids(rejected), required=10, available=5))
+        await hub.settled(rejected)
+        await hub.submitted(account, uuid4())
+        assert (await hub.state(running)).status == "processing"
+
+
+async def project(hub: Hub, batches: Sequence[Sequence[Envelope[Event]]]) -> dict[str, list[dict[str, object]]]:
+    projection = Deployments()
+    async with hub.log.engine.begin() as connection:
+        for table in projection.tables:
+            await connection.execute(delete(table))
+    for batch in batches:
+        async with hub.log.engine.begin() as connection:
+            await projection.apply(connection, batch)
+    return {
+        "deployments": await hub.rows("SELECT * FROM read.deployments ORDER BY id"),
+        "counts": await hub.rows("SELECT * FROM read.counts WHERE deployments <> 0 ORDER BY status"),
+        "minutes": await hub.rows("SELECT * FROM read.minutes ORDER BY minute"),
+    }
+
+
+async def test_any_cut_into_batches_gives_the_same_tables(hub: Hub) -> None:
+    await some_of_everything(hub)
+    log = await hub.envelopes()
+    at_once = await project(hub, [log])
+    assert at_once == await project(hub, [[each] for each in log])
+    chance = random.Random(7)  # noqa: S311 - a seed that can be repeated
+    for _ in range(5):
+        cuts = sorted(chance.sample(range(1, len(log)), 6))
+        assert at_once == await project(hub, [log[a:b] for a, b in zip([0, *cuts], [*cuts, len(log)], strict=True)])
+
+
+async def test_the_tables_say_what_the_folds_say(hub: Hub) -> None:
+    await some_of_everything(hub)
+    tables = await project(hub, [await hub.envelopes()])
+    views = [view_of(await hub.state(deployment)) for deployment in hub.owners]
+    shown = Counter(view.status for view in views)
+    assert shown == {"queued": 2, "processing": 2, "completed": 2, "failed": 6}
+    assert {row["status"]: row["deployments"] for row in tables["counts"]} == shown
+    rows = {row["id"]: row for row in tables["deployments"]}
+    for view in views:
+        row = rows[view.id]
+        for name in ("status", "outcome", "error", "error_code", "created_at", "started_at", "completed_at", "release"):
+            assert row[name] == getattr(view, name), name
+    assert sum(int(str(row["completed"])) for row in tables["minutes"]) == 2
+    assert sum(int(str(row["failed"])) for row in tables["minutes"]) == 2, "cancelled and unpaid ones are no failures"
+    durations = [view.duration_seconds for view in views if view.status == "completed"]
+    assert durations == [90, 90]
+    assert sum(float(str(row["seconds"])) for row in tables["minutes"]) == timedelta(seconds=180).total_seconds()
