@@ -47,11 +47,12 @@ def too_large(limits: BodyLimits, size_bytes: int | None = None) -> Refused:
 class BoundedBody:
     """Reads like aiohttp's StreamReader. `payload_bytes` is told by the reader of the file: it is not overhead."""
 
-    def __init__(self, stream: StreamReader, limits: BodyLimits) -> None:
+    def __init__(self, stream: StreamReader, limits: BodyLimits, declared_bytes: int | None = None) -> None:
         self._stream = stream
         self._limits = limits
         self._back = b""
         self._waited_seconds = 0.0
+        self.declared_bytes = declared_bytes
         self.read_bytes = 0
         self.payload_bytes = 0
 

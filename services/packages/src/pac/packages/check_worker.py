@@ -1,6 +1,6 @@
 """A process that checks package files, one JSON request a line on stdin; ends with its stdin.
 
-Imports agentkit only: it starts fast and holds nothing of the service. Each request gets its own share of processor time.
+Imports agentkit only: it starts fast and holds nothing of the service. Each request gets its own processor time.
 """
 
 import json

@@ -6,6 +6,7 @@ ended and replaced: TimeoutError, "away, try again". One that dies of a package 
 
 import asyncio
 import json
+import signal
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -19,6 +20,10 @@ from pac.contracts.packages import Problem
 ANSWER_MAX_BYTES = 64 * 1024 * 1024
 TOO_EXPENSIVE = Problem(code="too_expensive", message="The package takes more time or memory to check than is allowed")
 Kind = Literal["inspect", "verify"]
+
+
+class CheckerDied(OSError):
+    """Not by its limits: nothing is known of the package, look again."""
 
 
 @dataclass(frozen=True)
@@ -134,7 +139,9 @@ class Checker:
         except (ConnectionError, BrokenPipeError):
             line = b""
         if not line.endswith(b"\n"):
-            return None
+            if await worker.process.wait() == -signal.SIGXCPU:
+                return None
+            raise CheckerDied("a worker ended in the middle of a check")
         answer: dict[str, Any] = json.loads(line)
         return None if answer.get("too_expensive") else answer
 

@@ -1,4 +1,4 @@
-"""A deploy request's environment on its way to runtime-notifier: sealed as an object, only names and marks in the open."""
+"""A deploy request's environment, sealed for runtime-notifier: only names and marks stand in the open."""
 
 import base64
 import hashlib

@@ -72,3 +72,9 @@ release_notes = Table(
     Column("account_id", Uuid),
     Column("notes", Text),
 )
+leftovers = Table(
+    "leftovers",
+    STATE,
+    Column("key", Text, primary_key=True),
+    Column("noted_at", DateTime(timezone=True)),
+)

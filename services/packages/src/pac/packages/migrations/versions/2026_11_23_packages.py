@@ -42,7 +42,6 @@ def upgrade() -> None:
             withdrawn_at timestamptz
         )""")
     op.execute("CREATE INDEX packages_of_app ON state.packages (app_id, created_at DESC, package_id DESC)")
-    op.execute("CREATE INDEX packages_staged ON state.packages (staging_key) WHERE staging_key IS NOT NULL")
     op.execute("""
         CREATE TABLE state.versions (
             app_id uuid NOT NULL,
@@ -80,3 +79,10 @@ def upgrade() -> None:
             account_id uuid NOT NULL,
             notes text NOT NULL
         )""")
+    # Objects that nothing refers to unless the transaction that would refer to them takes them off this list.
+    op.execute("""
+        CREATE TABLE state.leftovers (
+            key text PRIMARY KEY,
+            noted_at timestamptz NOT NULL
+        )""")
+    op.execute("CREATE INDEX leftovers_by_age ON state.leftovers (noted_at)")

@@ -1,0 +1,100 @@
+"""What packages serves, hears and runs."""
+
+import base64
+from collections.abc import Sequence
+from datetime import timedelta
+
+from aiohttp import hdrs
+
+from pac.contracts.topics import ServiceName
+from pac.eventlog import EventLog, Jobs, Relay, Worker, create_engine
+from pac.packages.api import Api
+from pac.packages.body import BodyLimits
+from pac.packages.checker import Checker, CheckLimits
+from pac.packages.clock import Clock, utc_now
+from pac.packages.consumers import Consumers
+from pac.packages.deploy import Deploy, Waiting
+from pac.packages.environment import Sealer
+from pac.packages.leftovers import Leftovers, Sweep
+from pac.packages.queries import Queries
+from pac.packages.settings import Settings
+from pac.packages.submitting import Submitting
+from pac.packages.uploads import Uploads
+from pac.packages.work import Work
+from pac.servicekit.health import Check
+from pac.servicekit.http import Route
+from pac.servicekit.kafka import Subscription
+from pac.servicekit.objects import Objects, ObjectsSettings
+from pac.servicekit.service import Service
+
+STEPS = "steps"
+
+
+def routes_of(api: Api, deploy: Deploy) -> Sequence[Route]:
+    packages = "/api/agent-apps/{app_id}/packages"
+    return (
+        Route(hdrs.METH_POST, packages, deploy.post_package, lazy_body=True),
+        Route(hdrs.METH_POST, f"{packages}/deploy", deploy.post_deploy, lazy_body=True),
+        Route(hdrs.METH_GET, packages, api.get_packages),
+        Route(hdrs.METH_GET, f"{packages}/{{package_id}}", api.get_package),
+        Route(hdrs.METH_GET, f"{packages}/{{package_id}}/download", api.get_download),
+        Route(hdrs.METH_DELETE, f"{packages}/{{package_id}}", api.delete_package),
+        Route(hdrs.METH_GET, "/internal/submissions/{deployment_id}", api.get_submission, internal=True),
+    )
+
+
+def build_service(settings: Settings, objects_settings: ObjectsSettings, clock: Clock = utc_now) -> Service:
+    log = EventLog(
+        create_engine(settings.database_url.get_secret_value(), pool_size=settings.pool_size), ServiceName.PACKAGES
+    )
+    objects = Objects(objects_settings)
+    leftovers = Leftovers(log, objects, clock)
+    queries = Queries(log)
+    jobs = Jobs(log, STEPS)
+    checker = Checker(
+        CheckLimits(
+            workers=settings.check_workers,
+            timeout_seconds=settings.check_timeout_seconds,
+            processor_seconds=settings.check_processor_seconds,
+            memory_bytes=settings.check_memory_bytes,
+        )
+    )
+    limits = BodyLimits(
+        file_bytes=settings.max_size_bytes,
+        idle_seconds=settings.upload_idle_seconds,
+        minimum_bytes_per_second=settings.upload_minimum_bytes_per_second,
+    )
+    deploy = Deploy(
+        log=log,
+        queries=queries,
+        uploads=Uploads(objects, leftovers, limits, settings.temp_dir, settings.upload_deadline_seconds),
+        checker=checker,
+        submitting=Submitting(log, clock, settings.holder_wait_seconds),
+        objects=objects,
+        leftovers=leftovers,
+        sealer=Sealer(base64.b64decode(settings.sealing_public_key.get_secret_value()), settings.fingerprint_key),
+        waiting=Waiting(settings.decision_wait_seconds, settings.relay_backlog_seconds),
+        public_url=settings.public_url.rstrip("/"),
+        clock=clock,
+    )
+    consumers = Consumers(log, jobs, clock)
+    work = Work(log, objects, leftovers, checker, settings.temp_dir, clock)
+    age = timedelta(seconds=settings.staging_age_seconds)
+    return Service(
+        name=ServiceName.PACKAGES,
+        settings=settings,
+        log=log,
+        routes=routes_of(Api(log, queries, objects, clock, settings.download_seconds), deploy),
+        subscriptions=(
+            Subscription(ServiceName.DEPLOYMENTS, consumers.on_deployments_event),
+            Subscription(ServiceName.BILLING, consumers.on_billing_event),
+            Subscription(ServiceName.GATEWAY, consumers.on_gateway_event),
+        ),
+        readers=(
+            Relay(log, settings.kafka_servers),
+            Worker(jobs, work.handle, parallel=settings.steps_parallel),
+            Sweep(leftovers, settings.temp_dir, settings.sweep_interval_seconds, age),
+        ),
+        resources=(objects, checker),
+        checks=(Check("objects", objects.check),),
+    )

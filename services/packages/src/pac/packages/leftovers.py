@@ -1,0 +1,99 @@
+"""Objects that nobody refers to yet: noted before their first byte, taken off by the transaction that refers to them.
+
+So whatever ends a request — a refusal, a crash, a commit of unknown outcome — what is still noted after a while may go.
+"""
+
+import asyncio
+import time
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import structlog
+from sqlalchemy import delete, select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from pac.eventlog import EventLog
+from pac.packages.clock import Clock
+from pac.packages.tables import leftovers
+from pac.servicekit.objects import Objects
+
+logger = structlog.get_logger(__name__)
+TEMPORARY = ("upload-*.apkg", "step-*.apkg")
+SWEEP_LIMIT = 500
+
+
+async def note_in(connection: AsyncConnection, key: str, at: datetime) -> None:
+    await connection.execute(insert(leftovers).values(key=key, noted_at=at).on_conflict_do_nothing())
+
+
+async def forget_in(connection: AsyncConnection, *keys: str | None) -> None:
+    await connection.execute(delete(leftovers).where(leftovers.c.key.in_([key for key in keys if key])))
+
+
+@dataclass(frozen=True)
+class Leftovers:
+    log: EventLog
+    objects: Objects
+    clock: Clock
+
+    async def note(self, key: str) -> None:
+        async with self.log.reading() as connection:
+            await note_in(connection, key, self.clock())
+
+    async def remove(self, key: str) -> None:
+        """The object first: a note without an object is harmless, the opposite is not."""
+        await self.objects.delete(key)
+        async with self.log.reading() as connection:
+            await forget_in(connection, key)
+
+    async def older_than(self, age: timedelta) -> list[str]:
+        statement = (
+            select(leftovers.c.key)
+            .where(leftovers.c.noted_at < self.clock() - age)
+            .order_by(leftovers.c.noted_at)
+            .limit(SWEEP_LIMIT)
+        )
+        async with self.log.reading() as connection:
+            return list((await connection.execute(statement)).scalars())
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """Removes what requests and crashes left: noted objects, unfinished multipart uploads, temporary files."""
+
+    leftovers: Leftovers
+    temp_dir: Path
+    interval_seconds: float
+    age: timedelta
+    name: str = "sweep"
+
+    async def run(self) -> None:
+        while True:
+            removed = await self.once()
+            if removed:
+                logger.info("leftovers_removed", count=removed)
+            await asyncio.sleep(self.interval_seconds)
+
+    async def once(self) -> int:
+        keys = await self.leftovers.older_than(self.age)
+        for key in keys:
+            await self.leftovers.remove(key)
+        uploads = await self.leftovers.objects.sweep_uploads(older_than=self.age)
+        files = await asyncio.to_thread(remove_old_files, self.temp_dir, self.age)
+        return len(keys) + uploads + files
+
+
+def remove_file(path: Path) -> None:
+    """At once, not in a thread: it must also happen while we are being cancelled."""
+    path.unlink(missing_ok=True)
+
+
+def remove_old_files(folder: Path, age: timedelta) -> int:
+    """Only files named as ours are, and only old ones: another process may be writing beside us."""
+    limit = time.time() - age.total_seconds()
+    old = [path for pattern in TEMPORARY for path in folder.glob(pattern) if path.stat().st_mtime < limit]
+    for path in old:
+        path.unlink(missing_ok=True)
+    return len(old)
