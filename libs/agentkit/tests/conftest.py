@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
+
 from pac.agentkit.pixell import ensure_pixell
 
 AGENT_YAML = """\

@@ -112,7 +112,7 @@ class RunningRuntime:
 async def eventually(ask: Callable[[], Awaitable[T | None]]) -> T:
     """Asks until there is an answer."""
     async with asyncio.timeout(PATIENCE_SECONDS):
-        while (answer := await ask()) is None:
+        while (answer := await ask()) is None:  # noqa: ASYNC110 - the other side is another process
             await asyncio.sleep(0.05)
     return answer
 
@@ -165,7 +165,7 @@ async def start_runtime(
                 **(environ or {}),
             }
             with log.open("wb") as output:
-                process = subprocess.Popen(
+                process = subprocess.Popen(  # noqa: ASYNC220 - starting is quick, and the tests wait for it anyway
                     [sys.executable, "-m", "pac.agentkit.runtime"], env=environment, stdout=output, stderr=output
                 )
             runtime = RunningRuntime(process, f"http://127.0.0.1:{port}", state / "state", log, session)

@@ -9,6 +9,7 @@ from typing import Any
 
 import psutil
 import pytest
+
 from pac.agentkit.build import write_package
 
 TELLS = """
@@ -155,8 +156,8 @@ async def test_each_way_to_fail_is_told_in_one_line(
         ),
         "requirements": (
             put(packages, make_folder, tmp_path, "requirements", requirements="-r /etc/passwd\n"),
-            "requirements.txt: '-r /etc/passwd' is not supported: names of packages and index options only, "
-            "no files and folders",
+            "requirements.txt: '-r /etc/passwd' is not supported: "  # noqa: ISC004 - one sentence
+            "names of packages and index options only, no files and folders",
         ),
     }
     for name, (package, _) in cases.items():
@@ -240,7 +241,7 @@ async def test_an_agent_that_dies_is_started_again_and_given_up_in_the_end(
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
-async def test_the_end_of_the_runtime_leaves_no_agent(
+async def test_the_end_of_the_runtime_leaves_no_agent(  # noqa: PLR0917 - fixtures
     number: signal.Signals, runtime: Any, packages: Any, make_folder: Any, tmp_path: Path, until: Any
 ) -> None:
     await runtime.deploy("d-1", put(packages, make_folder, tmp_path, main=FORKS))

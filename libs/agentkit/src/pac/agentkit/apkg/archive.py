@@ -108,7 +108,8 @@ class _Reader:
             extents.append((*extent, entry.name))
         if at != len(directory):
             problems.append(Problem("hidden_records", "The archive's list holds more than it says", hint=REBUILD))
-        problems.extend(_gaps(extents, self.shift, self.data_ends_at))
+        if not any(problem.code == "data_descriptor" for problem in problems):  # those leave gaps, and are refused
+            problems.extend(_gaps(extents, self.shift, self.data_ends_at))
         return Archive(tuple(entries), tuple(problems))
 
     def _entry(
@@ -160,7 +161,7 @@ def _decoded(raw: bytes, flags: int) -> tuple[str, tuple[str, str] | None]:
     try:
         return raw.decode("utf-8"), None if flags & UTF8 else fault
     except UnicodeDecodeError:
-        return raw.decode("utf-8", "backslashreplace"), ("name_not_utf8", "has a name that is not UTF-8")
+        return raw.decode("utf-8", "replace"), ("name_not_utf8", "has a name that is not UTF-8")
 
 
 def _flag_faults(flags: int, method: int) -> Iterator[tuple[str, str]]:

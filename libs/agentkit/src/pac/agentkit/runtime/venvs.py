@@ -136,7 +136,8 @@ def first_reason(finished: Finished) -> str:
         return "it took too long and was ended"
     lines = [DECORATION.sub("", line).strip() for line in cleaned(finished.output).splitlines()]
     errors = [line.removeprefix("ERROR: ") for line in lines if line.startswith("ERROR: ")]
-    said = errors[-1:] or [line for line in lines if line and not line.startswith("hint:")][:8]
+    causes = [line.removeprefix("cause: ") for line in lines if line.startswith("cause: ")]
+    said = errors[-1:] or causes[-1:] or [line for line in lines if line and not line.startswith("hint:")][:8]
     return one_line(" ".join(said)) or f"ended with code {finished.code}"
 
 

@@ -1,0 +1,103 @@
+"""Everything a real `pixell build` makes is accepted, and ours says what pixell's says."""
+
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pac.agentkit.apkg import check_version, inspect, verify
+from pac.agentkit.build import write_package
+
+SURFACES = [("rest",), ("a2a",), ("ui",), ("rest", "a2a", "ui")]
+
+
+@pytest.fixture
+def template(pixell: Path, tmp_path: Path) -> Any:
+    def make(surfaces: tuple[str, ...]) -> Path:
+        chosen = [part for surface in surfaces for part in ("--surface", surface)]
+        subprocess.run([pixell, "init", "demo_agent", *chosen], cwd=tmp_path, check=True, capture_output=True)
+        folder = tmp_path / "demo_agent"
+        (folder / ".env").write_text((folder / ".env.example").read_text() + "OPENAI_API_KEY=your-key-here\n")
+        return folder
+
+    return make
+
+
+@pytest.mark.parametrize("surfaces", SURFACES)
+def test_what_pixell_makes_of_its_templates_is_accepted(
+    surfaces: tuple[str, ...], template: Any, pixell_build: Any
+) -> None:
+    folder = template(surfaces)
+    verification = verify(pixell_build(folder))
+    inspection = verification.inspection
+    assert (verification.problems, inspection.warnings) == ((), ())
+    assert (inspection.name, inspection.version, inspection.env_names) == ("demo-agent", "0.1.0", ("OPENAI_API_KEY",))
+    assert inspection.manifest is not None
+    assert set(inspection.manifest.surfaces) == set(surfaces)
+    assert check_version(inspection, "0.1.0") is None
+    assert check_version(inspection, "1.0") is not None
+
+
+def test_ours_packs_the_same_files_as_pixell(template: Any, pixell_build: Any, tmp_path: Path) -> None:
+    folder = template(("rest", "a2a", "ui"))
+    theirs, ours = verify(pixell_build(folder)), verify(write_package(folder, tmp_path / "ours.apkg"))
+    assert {entry.name for entry in theirs.inspection.entries} == {entry.name for entry in ours.inspection.entries}
+    made = {".pixell/package.json", "deploy.json", "setup.py"}
+    generated = made | {file.name for file in theirs.files if file.name.endswith("__init__.py")}
+    same = [{file for file in one.files if file.name not in generated} for one in (theirs, ours)]
+    assert same[0] == same[1]
+    ignored = {"source"}
+    one, two = theirs.inspection.manifest, ours.inspection.manifest
+    assert one is not None
+    assert two is not None
+    fields = set(type(one).__dataclass_fields__) - ignored
+    assert {name: getattr(one, name) for name in fields} == {name: getattr(two, name) for name in fields}
+
+
+def test_odd_but_real_contents_are_accepted(make_folder: Any, pixell_build: Any) -> None:
+    folder = make_folder(
+        env="A='quoted # value'\nexport B=2\nNOVALUE\nMULTI=\"a\nb\"\n",
+        more={
+            "src/données/été.txt": "é",
+            "src/empty.py": "",
+            "src/deep/er/and/deeper/x.py": "",
+            "core/a.py": "",
+            "README.md": "# r",
+            "LICENSE": "x",
+            "agents_config.json": "{}",
+        },
+    )
+    (folder / "src" / "blank.bin").write_bytes(b"\0" * 300_000)
+    (folder / "src" / "run.sh").write_text("#!/bin/sh\n")
+    (folder / "src" / "run.sh").chmod(0o755)
+    (folder / "src" / "link.py").symlink_to("main.py")
+    verification = verify(pixell_build(folder))
+    assert verification.problems == ()
+    assert verification.inspection.env_names == ("A", "B", "MULTI")
+
+
+def test_pixell_refuses_what_we_refuse_without_env(make_folder: Any, pixell: Path, tmp_path: Path) -> None:
+    folder = make_folder()
+    (folder / ".env").unlink()
+    done = subprocess.run([pixell, "build", "-p", folder, "-o", tmp_path], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "Missing required .env file at project root" in done.stdout
+
+
+def test_ten_thousand_entries_are_inspected_quickly(tmp_path: Path, make_folder: Any) -> None:
+    folder = make_folder()
+    for number in range(9_800):
+        path = folder / "src" / f"folder{number % 100}" / f"file{number}.txt"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("x")
+    package = write_package(folder, tmp_path / "large.apkg")
+    seconds = min(_timed(package) for _ in range(3))
+    assert seconds < 0.5, f"took {seconds:.3f} s of processor time; about 0.08 s is usual"
+
+
+def _timed(package: Path) -> float:
+    began = time.process_time()
+    assert inspect(package).problems == ()
+    return time.process_time() - began
