@@ -122,10 +122,8 @@ class _Shown:
 
     def show(self, deployment: Json) -> None:
         lines = [] if deployment["status"] == "processing" else [f"  {deployment['status']}"]
-        steps = (deployment.get("progress") or {}).get("steps", ())
-        lines += [
-            f"{SIGNS[step['status']]} {step['name']} {step['status']}" for step in steps if step["status"] in SIGNS
-        ]
+        steps = [step for step in (deployment.get("progress") or {}).get("steps", ()) if step["status"] in SIGNS]
+        lines += [f"{SIGNS[step['status']]} {step['name']} {step['status']}" for step in steps]
         if deployment["status"] in ("completed", "failed"):
             lines.remove(f"  {deployment['status']}")
             took = deployment.get("duration_seconds")

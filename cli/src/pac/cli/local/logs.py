@@ -23,10 +23,15 @@ def rotate(path: Path, *, max_bytes: int = MAX_BYTES) -> bool:
     return True
 
 
-def last_lines(path: Path, count: int = 20) -> list[str]:
+def size_of(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
+
+
+def last_lines(path: Path, count: int = 20, *, since: int = 0) -> list[str]:
+    """The end of a file; only what was written after its first `since` bytes."""
     try:
         with path.open("rb") as file:
-            file.seek(max(0, path.stat().st_size - TAIL_BYTES))
+            file.seek(max(since, path.stat().st_size - TAIL_BYTES))
             return file.read().decode(errors="replace").splitlines()[-count:]
     except FileNotFoundError:
         return []

@@ -1,7 +1,7 @@
 """All of PAC on this machine: infrastructure, schemas, topics, five services, the local runtime, a first account."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from pac.cli.local.errors import Expected
 from pac.cli.local.migrations import migrate
 from pac.cli.local.ports import holder_of, is_free
 from pac.cli.local.probes import HOST
+from pac.cli.local.process import ProcessSpec
 from pac.cli.local.runtime_home import runtime_home
 from pac.cli.local.s3 import REGION, S3Settings
 from pac.cli.local.services import service_specs
@@ -27,12 +28,13 @@ class LocalPac:
     """`environment` is the user's: its settings win over what is generated, and infrastructure that it names is used
     instead of our own (KAFKA_SERVERS, S3_ENDPOINT_URL, all five <SERVICE>_DATABASE_URL).
 
-    async with-less on purpose: `start` once, then `stop`; both are called by `pac up` and by tests.
+    `start` once, then `stop`.
     """
 
     state_dir: Path
     environment: Mapping[str, str] = field(repr=False)
     say: Say = field(default=lambda _: None)
+    make_services: Callable[[Wiring, Path, Path, Path], list[ProcessSpec]] = service_specs
 
     def __post_init__(self) -> None:
         self.own = own = Own(self.environment)
@@ -68,7 +70,7 @@ class LocalPac:
             self.say("starting the services and the local runtime")
             wiring = self._wired()
             folder = runtime_home(self.stack.state)
-            specs = await asyncio.to_thread(service_specs, wiring, self.stack.state.path, folder, self.stack.cache)
+            specs = await asyncio.to_thread(self.make_services, wiring, self.stack.state.path, folder, self.stack.cache)
             await first_failure(*(self.supervisor.start(spec) for spec in specs))
             self.account = await ensure_account(self.stack.state, wiring.gateway_url, self._admin_key(wiring))
             self.write_status()

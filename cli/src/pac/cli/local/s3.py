@@ -51,7 +51,8 @@ class S3:
 
     def ensure_bucket(self, name: str) -> None:
         """A bucket is a folder here, so nothing needs to be asked over the network."""
-        (self.folder / "buckets" / name).mkdir(parents=True, exist_ok=True, mode=0o700)
+        for folder in (self.folder, self.folder / "buckets", self.folder / "buckets" / name):
+            folder.mkdir(exist_ok=True, mode=0o700)
 
     def spec(self) -> ProcessSpec:
         """The server's process; downloads at the first call."""

@@ -33,9 +33,10 @@ class Pace:
 class StartFailed(Expected):
     """A process ended, or was not ready in time, at its first start."""
 
-    def __init__(self, spec: ProcessSpec, why: str) -> None:
-        lines = "".join(f"\n    | {line}" for line in logs.last_lines(spec.log_file))
-        super().__init__(f"{spec.name} did not start", f"{why}; its log ends with:{lines}", f"less {spec.log_file}")
+    def __init__(self, spec: ProcessSpec, why: str, log_start: int = 0) -> None:
+        lines = "".join(f"\n    | {line}" for line in logs.last_lines(spec.log_file, since=log_start))
+        said = f"; its log ends with:{lines}" if lines else "; it said nothing"
+        super().__init__(f"{spec.name} did not start", f"{why}{said}", f"less {spec.log_file}")
         self.name = spec.name
 
 
@@ -144,6 +145,7 @@ class Supervisor:
                 await self._known[name].ready.wait()
         if not one.wanted:
             return
+        log_start = logs.size_of(one.spec.log_file)
         try:
             process = self._spawn(one)
         except OSError as error:
@@ -153,9 +155,9 @@ class Supervisor:
         one.keeper = asyncio.create_task(self._keep(one), name=f"keep {one.spec.name}")
         exited = asyncio.create_task(one.exited.wait())
         ready = asyncio.create_task(one.ready.wait())
+        timeout = one.spec.ready_timeout_seconds
         try:
-            timeout = one.spec.ready_timeout_seconds
-            await asyncio.wait({exited, ready}, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+            done, _ = await asyncio.wait({exited, ready}, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
         finally:
             exited.cancel()
             ready.cancel()
@@ -164,8 +166,8 @@ class Supervisor:
         one.wanted = False
         await self._end(one, None)
         code = process.returncode
-        why = f"it ended at once with exit code {code}" if exited.done() else f"it was not ready after {timeout:g} s"
-        raise StartFailed(one.spec, why)
+        why = f"it ended at once with exit code {code}" if exited in done else f"it was not ready after {timeout:g} s"
+        raise StartFailed(one.spec, why, log_start)
 
     def _spawn(self, one: Supervised) -> subprocess.Popen[bytes]:
         spec = one.spec
