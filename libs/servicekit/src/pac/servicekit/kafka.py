@@ -171,7 +171,7 @@ class Subscriptions:
 
     # ---- a batch ----------------------------------------------------------------------------------------------------
 
-    async def _consume(self, records: Records) -> None:
+    async def _consume(self, records: Any) -> None:  # Any: FastDepends makes a model of the annotation
         self.consuming.busy = True
         try:
             undone = await self._handle(records)
