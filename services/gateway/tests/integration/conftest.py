@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import itertools
 import json
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -14,6 +15,7 @@ import aiohttp
 import pytest_asyncio
 from aiohttp import web
 from pydantic import SecretStr
+from yarl import URL
 
 from pac.contracts.identity import IDENTITY_HEADER, Caller
 from pac.contracts.topics import ServiceName
@@ -119,7 +121,7 @@ class Gateway:
     ) -> Answer:
         sent = {**({"Authorization": f"Bearer {key}"} if key else {}), **(headers or {})}
         async with self.http.request(
-            method, self.url + path, headers=sent, allow_redirects=False, **options
+            method, URL(self.url + path, encoded=True), headers=sent, allow_redirects=False, **options
         ) as response:
             return Answer(response.status, response.reason or "", response.headers.copy(), await response.read())
 
@@ -152,8 +154,10 @@ async def until(probe: Callable[[], Awaitable[bool]], *, seconds: float = 5.0) -
     """Asks again and again until it is so; how long that took. TimeoutError if it takes longer than `seconds`."""
     began = time.monotonic()
     async with asyncio.timeout(seconds):
-        while not await probe():
-            await asyncio.sleep(0.02)
+        for pause in itertools.repeat(0.02):
+            if await probe():
+                break
+            await asyncio.sleep(pause)
     return time.monotonic() - began
 
 

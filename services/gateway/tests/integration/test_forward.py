@@ -17,6 +17,8 @@ from pac.contracts.identity import Scope
 from pac.servicekit.identity import NotIdentified
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from services.gateway.tests.integration.conftest import Gateway, Stage, Tenant, Upstream
 
 MIB = 1_048_576
@@ -389,7 +391,7 @@ async def dropping(upstream: "Upstream") -> None:
 @pytest.mark.parametrize("method", ["GET", "POST"])
 async def test_a_service_that_is_away_is_a_503_with_a_time_to_repeat(
     stage: "Stage",
-    fault: "type[away | dropping]",  # type: ignore[valid-type]
+    fault: "Callable[[Upstream], Awaitable[None]]",
     method: str,
 ) -> None:
     mine = await stage.gateway.account()
