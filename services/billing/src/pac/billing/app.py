@@ -6,7 +6,7 @@ from pac.billing.consumers import Consumers
 from pac.billing.queries import Queries
 from pac.billing.settings import Settings
 from pac.contracts.topics import ServiceName
-from pac.eventlog import EventLog, create_engine
+from pac.eventlog import EventLog, Relay, create_engine
 from pac.servicekit.http import Route
 from pac.servicekit.kafka import Subscription
 from pac.servicekit.service import Service
@@ -22,14 +22,18 @@ def build_service(settings: Settings) -> Service:
         name=ServiceName.BILLING,
         settings=settings,
         log=log,
-        routes=(
-            Route("GET", "/api/credits", api.get_credits),
-            Route("GET", "/api/credits/ledger", api.get_ledger),
-            Route("POST", "/api/admin/accounts/{account_id}/credits", api.grant_credits),
-        ),
+        routes=routes_of(api),
         subscriptions=(
             Subscription(ServiceName.GATEWAY, consumers.on_gateway_event),
             Subscription(ServiceName.DEPLOYMENTS, consumers.on_deployments_event),
         ),
-        readers=(),
+        readers=(Relay(log, settings.kafka_servers, ServiceName.BILLING.topic),),
+    )
+
+
+def routes_of(api: Api) -> tuple[Route, ...]:
+    return (
+        Route("GET", "/api/credits", api.get_credits),
+        Route("GET", "/api/credits/ledger", api.get_ledger),
+        Route("POST", "/api/admin/accounts/{account_id}/credits", api.grant_credits),
     )

@@ -52,7 +52,7 @@ class Consumers:
             case AccountOpened() as event:
                 await self._open(message, event)
             case AgentAppCreated() | AgentAppChanged() | AgentAppDeleted() | ApiKeyCreated() | ApiKeyRevoked():
-                await self._pass(message)
+                return
             case _:
                 assert_never(message.event)
 
@@ -65,13 +65,13 @@ class Consumers:
             case DeploymentAborted() as event:
                 await self._end(message, Release(event.account_id, event.deployment_id, event.at))
             case StepStarted() | StepCompleted() | StepFailed():
-                await self._pass(message)
+                return
             case DeploymentFunded() | DeploymentStarted() | DeploymentPartSettled():
-                await self._pass(message)
+                return
             case DeploymentFailed() | DeploymentCancelled() | DeploymentRejected() | DeploymentCompleted():
-                await self._pass(message)
+                return
             case AppPinned() | AppReleased() | AppStopped():
-                await self._pass(message)
+                return
             case _:
                 assert_never(message.event)
 
@@ -106,8 +106,3 @@ class Consumers:
             decided, hold = await tx.decide(HOLD, command.deployment_id, command)
             await self.accounts.book(tx, locked, decided)
         logger.info("hold_ended", deployment_id=str(command.deployment_id), status=hold.state.status.value)
-
-    async def _pass(self, message: Message[GatewayEvent] | Message[DeploymentsEvent]) -> None:
-        """Only the inbox moves on, so that the next version of the stream is no gap."""
-        async with self.log.transaction(cause=message):
-            pass

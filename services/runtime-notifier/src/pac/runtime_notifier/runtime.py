@@ -1,8 +1,8 @@
 """The client of a runtime's HTTP contract: POST /deploy, GET /deployments/{id}/health, POST /deployments/{id}/stop.
 
 The contract is the real runtime's ("new"); `environment` and stop are additions of the local one. A runtime's answers
-are the words of a stranger: limited in size and time, parsed strictly, never redirected by. Outcomes are values; nothing
-here retries, and what was not clearly answered is `Unclear`: ask for the health, never assume.
+are the words of a stranger: limited in size and time, parsed strictly, never redirected by. Outcomes are values;
+nothing here retries, and what was not clearly answered is `Unclear`: ask for the health, never assume.
 """
 
 from collections.abc import Mapping

@@ -1,0 +1,67 @@
+"""The table of contents of runtime-notifier: what it hears, and what it drives."""
+
+from sqlalchemy import func, select
+
+from pac.contracts.topics import ServiceName
+from pac.eventlog import EventLog, Jobs, Relay, Worker, create_engine
+from pac.runtime_notifier.consumers import Consumers
+from pac.runtime_notifier.courier import Courier
+from pac.runtime_notifier.environments import Environments, NothingStored
+from pac.runtime_notifier.errands import QUEUE
+from pac.runtime_notifier.fleet import Fleet
+from pac.runtime_notifier.reconciler import Reconciler
+from pac.runtime_notifier.runtime import Runtime
+from pac.runtime_notifier.settings import Settings
+from pac.runtime_notifier.tables import APPS
+from pac.runtime_notifier.watching import Pace, Watch
+from pac.servicekit.kafka import Subscription
+from pac.servicekit.metrics import Sample
+from pac.servicekit.objects import Objects, ObjectsSettings
+from pac.servicekit.service import Service
+
+
+def build_service(settings: Settings, objects_settings: ObjectsSettings) -> Service:
+    log = EventLog(
+        create_engine(settings.database_url.get_secret_value(), pool_size=settings.pool_size),
+        ServiceName.RUNTIME_NOTIFIER,
+    )
+    jobs = Jobs(log, QUEUE)
+    fleet = Fleet(jobs, settings.give_again_seconds)
+    objects = Objects(objects_settings)
+    runtime = Runtime(
+        str(settings.runtime_url),
+        settings.runtime_secret,
+        timeout_seconds=settings.runtime_timeout_seconds,
+        answer_max_bytes=settings.runtime_answer_max_bytes,
+    )
+    watch = Watch(
+        runtime=runtime,
+        store=objects,
+        environments=Environments(objects, NothingStored(), settings.sealing_key_bytes),
+        accepts_environment=settings.runtime_accepts_environment,
+        pace=Pace(late_limit_seconds=settings.late_limit_seconds, url_seconds=settings.runtime_url_seconds),
+        secret=settings.runtime_secret,
+    )
+    consumers = Consumers(log, fleet)
+    courier = Courier(log, fleet, runtime, watch)
+    return Service(
+        name=ServiceName.RUNTIME_NOTIFIER,
+        settings=settings,
+        log=log,
+        subscriptions=(
+            Subscription(ServiceName.GATEWAY, consumers.on_gateway_event),
+            Subscription(ServiceName.DEPLOYMENTS, consumers.on_deployments_event),
+        ),
+        readers=(
+            Relay(log, settings.kafka_servers, ServiceName.RUNTIME_NOTIFIER.topic),
+            Worker(jobs, courier.handle, parallel=settings.runtime_parallel),
+            Reconciler(log, fleet, runtime, settings.reconcile_seconds),
+        ),
+        resources=(objects, runtime),
+        samples=(Sample("runtime_orphans", "Apps that run although nothing should", lambda: orphans(log)),),
+    )
+
+
+async def orphans(log: EventLog) -> float:
+    async with log.reading() as connection:
+        return float(await connection.scalar(select(func.count()).select_from(APPS).where(APPS.c.is_orphan)) or 0)

@@ -1,0 +1,169 @@
+"""Brings one wire to its end at the runtime: asks first, gives when it is not known there, looks until it settles.
+
+Nothing here is written to the books. What the runtime is unclear about is asked again, more and more slowly, until the
+hub's deadline; after that it is looked at only now and then, because a runtime that turns ready late must be undone.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import assert_never
+from uuid import UUID
+
+import structlog
+from pydantic import SecretStr
+
+from pac.runtime_notifier.environments import EnvironmentLost, Environments, Store
+from pac.runtime_notifier.errands import Errand, Facts
+from pac.runtime_notifier.runtime import (
+    Accepted,
+    Health,
+    Package,
+    RefusedByRuntime,
+    Runtime,
+    Unclear,
+    Unknown,
+    failure_is_retriable,
+)
+from pac.runtime_notifier.scrubbing import scrubbed
+
+logger = structlog.get_logger(__name__)
+STOPPED_LOOKS = 3  # the real runtime passes through `stopped` when it deploys an id anew: once is no end
+
+
+@dataclass(frozen=True)
+class Pace:
+    """Pauses between looks, in seconds; `url_seconds` is how long a download address is good for."""
+
+    first_seconds: float = 0.2
+    longest_seconds: float = 2.0
+    late_seconds: float = 5.0
+    late_limit_seconds: float = 900.0
+    url_seconds: int = 900
+
+
+@dataclass(frozen=True)
+class Ready:
+    pass
+
+
+@dataclass(frozen=True)
+class Failed:
+    """`reason` is fit for an event."""
+
+    reason: str
+    retriable: bool
+
+
+@dataclass(frozen=True)
+class NotGiven:
+    """Nobody wants it any more, or its time is over; the runtime has never had it, or has forgotten it."""
+
+
+@dataclass(frozen=True)
+class Later:
+    seconds: float
+
+
+Outcome = Ready | Failed | NotGiven | Later
+Wanted = Callable[[], Awaitable[bool]]
+
+
+@dataclass(frozen=True)
+class Watch:
+    """`wanted` says whether the wire should still be given: its delivery is not aborted, its app not deleted."""
+
+    runtime: Runtime
+    store: Store
+    environments: Environments
+    accepts_environment: bool
+    pace: Pace
+    secret: SecretStr | None = None
+
+    async def until_settled(self, errand: Errand, facts: Facts, wanted: Wanted) -> Outcome:
+        pause, stopped = self.pace.first_seconds, 0
+        while True:
+            health = await self.runtime.health(errand.wire_id)
+            overdue = errand.overdue(datetime.now(UTC))
+            match health:
+                case Health(healthy=True):
+                    return Ready()
+                case Health(status="failed", message=message):
+                    return Failed(await self._fit(message or "it gives no reason", errand.app_id, facts), _may(message))
+                case Health(status="stopped"):
+                    stopped += 1
+                    if stopped >= STOPPED_LOOKS:
+                        return Failed("The runtime stopped it before it was healthy", retriable=True)
+                case Health():
+                    stopped = 0
+                case Unknown():
+                    if overdue or not await wanted():
+                        return NotGiven()
+                    given = await self._give(errand, facts)
+                    if isinstance(given, Failed):
+                        return given
+                    if isinstance(given, Accepted):
+                        pause = self.pace.first_seconds
+                case Unclear(why=why):
+                    logger.info("runtime_unclear", wire_id=errand.wire_id, why=why)
+                case _:
+                    assert_never(health)
+            if overdue:
+                return self._late(errand)
+            await asyncio.sleep(pause)
+            pause = min(pause * 1.5, self.pace.longest_seconds)
+
+    def _late(self, errand: Errand) -> Later | NotGiven:
+        assert errand.due_at is not None
+        late_seconds = (datetime.now(UTC) - errand.due_at).total_seconds()
+        return NotGiven() if late_seconds > self.pace.late_limit_seconds else Later(self.pace.late_seconds)
+
+    async def _give(self, errand: Errand, facts: Facts) -> Accepted | Failed | Unclear:
+        environment = None
+        if self.accepts_environment:
+            try:
+                environment = await self.environments.merged(errand.app_id, facts)
+            except EnvironmentLost as lost:
+                return Failed(str(lost), retriable=False)
+        # Signed anew each time: an address from the last try may be dead by now.
+        url = SecretStr(await self.store.presigned_get(facts.object_key, self.pace.url_seconds))
+        package = Package(
+            wire_id=errand.wire_id,
+            account_id=facts.account_id,
+            agent_app_id=errand.app_id,
+            version=facts.package_version,
+            url=url,
+            sha256=facts.sha256,
+            force_refresh=facts.force_overwrite,
+            environment=environment,
+        )
+        answer = await self.runtime.deploy(package)
+        match answer:
+            case Accepted():
+                logger.info("package_given", wire_id=errand.wire_id, agent_app_id=str(errand.app_id))
+            case Unclear(why=why):
+                logger.info("runtime_unclear", wire_id=errand.wire_id, why=why)
+            case RefusedByRuntime(reason=reason, retriable=retriable):
+                return Failed(await self._fit(reason, errand.app_id, facts), retriable)
+            case _:
+                assert_never(answer)
+        return answer
+
+    async def _fit(self, text: str, app_id: UUID, facts: Facts) -> str:
+        return scrubbed(text, await self._hidden(app_id, facts))
+
+    async def _hidden(self, app_id: UUID, facts: Facts) -> Iterable[str]:
+        """Values that a runtime's text may quote: they were handed to it."""
+        hidden = [self.secret.get_secret_value()] if self.secret else []
+        if self.accepts_environment:
+            try:
+                environment = await self.environments.merged(app_id, facts)
+            except EnvironmentLost:
+                return hidden  # then it was never handed over
+            hidden += [value.get_secret_value() for value in environment.values()]
+        return hidden
+
+
+def _may(message: str | None) -> bool:
+    return failure_is_retriable(message or "")
