@@ -53,9 +53,9 @@ def test_files_of_the_package_or_the_machine_are_refused(line: str) -> None:
         (
             Finished(
                 1,
-                "  \u00d7 No solution found when resolving dependencies:\n  ╰─▶ Because x was not found\n      in it.\n",
+                "  \u00d7 No solution found when resolving dependencies:\n  ╰─▶ Because x is\n  away.\n",
             ),
-            "No solution found when resolving dependencies: Because x was not found in it.",
+            "No solution found when resolving dependencies: Because x is away.",
         ),
         (Finished(1, "error: No solution\n  cause: Because there is no x\n"), "Because there is no x"),
         (

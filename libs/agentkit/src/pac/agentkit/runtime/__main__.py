@@ -1,6 +1,7 @@
 """`python -m pac.agentkit.runtime`: serves until SIGTERM or SIGINT, then stops all agents and ends with 0."""
 
 import asyncio
+import ctypes
 import logging
 import os
 import signal
@@ -16,12 +17,15 @@ from pac.agentkit.runtime.settings import Settings
 
 logger = structlog.get_logger(__name__)
 
+PR_SET_DUMPABLE = 4
+
 HEADER_BYTES = 64 * 1024
 SHUTDOWN_SECONDS = 0.5
 BACKLOG = 128
 
 
 def main() -> int:
+    _hide_memory()
     _configure_logging(os.environ.get("PAC_LOG_FORMAT", "json"), os.environ.get("PAC_LOG_LEVEL", "info"))
     try:
         settings = Settings()
@@ -65,6 +69,12 @@ async def serve(settings: Settings) -> None:
         finally:
             await runner.cleanup()
     logger.info("runtime_ended")
+
+
+def _hide_memory() -> None:
+    """Agents that share our user may not read our environment or memory (/proc/<pid>/environ, ptrace)."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
 
 
 def _configure_logging(form: str, level: str) -> None:

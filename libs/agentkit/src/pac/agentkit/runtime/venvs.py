@@ -41,7 +41,7 @@ def wanted_lines(requirements: str) -> list[str]:
 
 @dataclass(frozen=True)
 class Venvs:
-    """`folder` is readable by agents and written by the builder only."""
+    """`folder` is ours and holds the lists and the marks of what is complete; `made` below it is the builder's."""
 
     folder: Path
     isolation: Isolation
@@ -49,6 +49,14 @@ class Venvs:
     uv: str | None
     timeout_seconds: float
     _locks: dict[str, asyncio.Lock] = field(default_factory=dict)
+
+    @property
+    def made(self) -> Path:
+        return self.folder / "made"
+
+    @property
+    def home(self) -> Path:
+        return self.folder / "home"
 
     def key(self, requirements: str) -> str:
         """The name of the environment: the same requirements on the same Python share one."""
@@ -58,12 +66,14 @@ class Venvs:
     async def prepare(self, requirements: str) -> Path:
         """The folder of an environment that holds the requirements; DeploymentFailed when they cannot be had."""
         name = self.key(requirements)
-        path = self.folder / name
+        path = self.made / name
+        complete = self.folder / f"{name}{COMPLETE}"
         async with self._locks.setdefault(name, asyncio.Lock()):
-            if not (path / COMPLETE).exists():
+            if not complete.exists() or not path.exists():
                 await asyncio.to_thread(_remove, path)
                 try:
                     await self._make(path, requirements)
+                    complete.touch()
                 except BaseException:
                     await asyncio.to_thread(_remove, path)
                     raise
@@ -75,13 +85,12 @@ class Venvs:
         if create.code != 0:
             raise DeploymentFailed(f"The virtual environment cannot be made: {first_reason(create)}")
         if lines:
-            listed = path / "requirements.txt"
+            listed = self.folder / f"{path.name}.txt"
             await asyncio.to_thread(listed.write_text, "\n".join(lines) + "\n", encoding="utf-8")
             listed.chmod(0o644)
             install = await self._run(path, *self._install(path, listed))
             if install.code != 0:
                 raise DeploymentFailed(f"Installing requirements failed: {first_reason(install)}")
-        (path / COMPLETE).touch()
 
     def _create(self, path: Path, *, with_pip: bool) -> tuple[str, ...]:
         if self.uv:
@@ -95,7 +104,7 @@ class Venvs:
         return (python, "-I", "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r", str(listed))
 
     async def _run(self, folder: Path, *arguments: str) -> Finished:
-        home = str(self.folder / ".home")
+        home = str(self.home)
         environment = {**self.environment, **LINK_MODE, "HOME": home, "TMPDIR": home, "UV_CACHE_DIR": f"{home}/uv"}
         command = Command(arguments, environment, folder, self.isolation.builder, self.timeout_seconds)
         try:
@@ -106,11 +115,16 @@ class Venvs:
 
 def open_venvs(venvs: Venvs) -> Venvs:
     """Makes the folders, owned by the builder and readable by agents. Blocking."""
-    for path in (venvs.folder, venvs.folder / ".home"):
+    builder = venvs.isolation.builder
+    for path, mode, owner in (
+        (venvs.folder, 0o755, None),
+        (venvs.made, 0o755, builder),
+        (venvs.home, 0o700, builder),
+    ):
         path.mkdir(exist_ok=True)
-        path.chmod(0o755 if path == venvs.folder else 0o700)
-        if (builder := venvs.isolation.builder) is not None:
-            os.chown(path, builder, builder)
+        path.chmod(mode)
+        if owner is not None:
+            os.chown(path, owner, owner)
     return venvs
 
 
