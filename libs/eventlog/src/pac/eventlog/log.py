@@ -166,7 +166,11 @@ class EventLog:
 
     async def relay_backlog_seconds(self) -> float:
         """Age of the oldest event that the relay has not sent; 0 when there is none."""
-        return float((await self._rows(BACKLOG, ("relay",)))[0][0])
+        return await self.backlog_seconds("relay")
+
+    async def backlog_seconds(self, reader: str) -> float:
+        """Age of the oldest event that is not yet behind a reader."""
+        return float((await self._rows(BACKLOG, (reader,)))[0][0])
 
     async def watermark_age_seconds(self) -> float:
         """How long an event that is committed has been held back by an older transaction in flight."""

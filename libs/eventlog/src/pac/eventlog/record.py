@@ -45,10 +45,11 @@ def rows_for(stream: str, head: Head, events: Sequence[Event], cause: Cause) -> 
     """Parameters of the INSERT, seven per event, and the stream's new head."""
     parameters: list[Any] = []
     version, digest = head.version, head.hash
+    because = cause_to(cause)
     for event in events:
         version += 1
         data = event.model_dump(mode="json")
-        metadata = _metadata(event, cause)
+        metadata = {**because, "id": str(uuid7()), "data_version": event.data_version}
         digest = chained(
             digest, stream=stream, version=version, type_=event.type, data=data, metadata=metadata, at=event.at
         )
@@ -64,18 +65,24 @@ def rows_for(stream: str, head: Head, events: Sequence[Event], cause: Cause) -> 
     return parameters, Head(version, digest)
 
 
-def _metadata(event: Event, cause: Cause) -> dict[str, str | int]:
-    metadata: dict[str, str | int] = {
-        "id": str(uuid7()),
+def cause_to(cause: Cause) -> dict[str, str]:
+    known = {
         "actor": cause.actor,
         "correlation_id": str(cause.correlation_id),
-        "data_version": event.data_version,
+        "causation_id": str(cause.causation_id) if cause.causation_id else None,
+        "traceparent": cause.traceparent,
     }
-    if cause.causation_id is not None:
-        metadata["causation_id"] = str(cause.causation_id)
-    if cause.traceparent is not None:
-        metadata["traceparent"] = cause.traceparent
-    return metadata
+    return {name: value for name, value in known.items() if value is not None}
+
+
+def cause_from(known: Mapping[str, Any]) -> Cause:
+    causation = known.get("causation_id")
+    return Cause(
+        actor=known["actor"],
+        correlation_id=UUID(known["correlation_id"]),
+        causation_id=UUID(causation) if causation else None,
+        traceparent=known.get("traceparent"),
+    )
 
 
 def event_from(service: ServiceName, data: str) -> Event:
@@ -87,15 +94,15 @@ def event_from(service: ServiceName, data: str) -> Event:
 def envelope_from(service: ServiceName, stream: str, version: int, data: str, metadata: str) -> Envelope[Event]:
     """What a row of the table says."""
     known = orjson.loads(metadata)
-    causation = known.get("causation_id")
+    cause = cause_from(known)
     return Envelope(
         id=UUID(known["id"]),
         source=service.value,
         stream=stream,
         version=version,
         event=event_from(service, data),
-        actor=known["actor"],
-        correlation_id=UUID(known["correlation_id"]),
-        causation_id=UUID(causation) if causation else None,
-        traceparent=known.get("traceparent"),
+        actor=cause.actor,
+        correlation_id=cause.correlation_id,
+        causation_id=cause.causation_id,
+        traceparent=cause.traceparent,
     )

@@ -40,7 +40,7 @@ Row = tuple[Any, ...]
 
 
 class Transaction:
-    """What `EventLog.transaction` gives. `connection` is for the service's own statements, in the same transaction."""
+    """What `EventLog.transaction` gives. `connection` is for the service's own statements, in it."""
 
     def __init__(
         self, connection: AsyncConnection, driver: Driver, service: ServiceName, cause: Cause | Message[Event]
@@ -51,7 +51,7 @@ class Transaction:
         self._driver = driver
         self._service = service
         self._message = cause if isinstance(cause, Message) else None
-        self._cause = cause.cause if isinstance(cause, Message) else cause
+        self.cause = cause.cause if isinstance(cause, Message) else cause
         self._heads: dict[str, Head | None] = {}  # of the locked streams; None: not read yet
 
     # ---- what a service calls ----------------------------------------------------------------------------------
@@ -85,7 +85,7 @@ class Transaction:
             raise Conflict(stream, expected_version, head.version)
         for first in range(0, len(events), ROWS_PER_INSERT):
             some = events[first : first + ROWS_PER_INSERT]
-            parameters, head = rows_for(stream, head, some, self._cause)
+            parameters, head = rows_for(stream, head, some, self.cause)
             values = ",".join(("(%s,%s,%s,%s,%s,%s,%s)",) * len(some))
             await self._driver.execute(APPEND + values, parameters)
         self._heads[stream] = head

@@ -93,7 +93,7 @@ EventLogOf = Callable[..., Awaitable[EventLog]]
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def database_of(postgres: PostgresServer) -> AsyncIterator[DatabaseOf]:
-    """A factory: with "pac.deployments" it makes a database with its tables. Dropped after the test, once its log was found lawful.
+    """A factory of migrated databases, by package. Dropped after the test, once its log was found lawful.
 
     `laws=False` is for a test that breaks its log on purpose.
     """

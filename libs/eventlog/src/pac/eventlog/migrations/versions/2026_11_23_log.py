@@ -79,13 +79,16 @@ STATEMENTS = (
     )
     """,
     "CREATE INDEX parked_in_order ON log.parked (consumer, subject, id)",
+    # Not a count per job: a job put again under an old key must not meet a worker with an old token.
+    "CREATE SEQUENCE state.job_tokens",
     """
     CREATE TABLE state.jobs (
         queue        text        NOT NULL,
         key          text        NOT NULL,
         payload      jsonb       NOT NULL,
         run_at       timestamptz NOT NULL,
-        token        bigint      NOT NULL DEFAULT 0,
+        cause        jsonb       NOT NULL,
+        token        bigint      NOT NULL DEFAULT nextval('state.job_tokens'),
         leased_until timestamptz,
         attempts     integer     NOT NULL DEFAULT 0,
         created_at   timestamptz NOT NULL DEFAULT clock_timestamp(),

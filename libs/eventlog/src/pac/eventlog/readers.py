@@ -1,0 +1,123 @@
+"""Readers walk the log with a checkpoint. A projection's rows and its checkpoint change in one transaction."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Protocol
+
+import structlog
+from sqlalchemy import Table, text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from pac.contracts.base import Event
+from pac.contracts.envelope import Envelope
+from pac.eventlog import checkpoints
+from pac.eventlog.engine import unavailable
+from pac.eventlog.log import EventLog
+from pac.eventlog.metrics import PROJECTION_LAG
+from pac.eventlog.types import Conflict, LogUnavailable, Position
+
+logger = structlog.get_logger(__name__)
+
+SHORTEST_POLL_SECONDS = 0.002
+LONGEST_POLL_SECONDS = 0.25
+OUTAGE_SECONDS = 0.5
+MEASURE_EVERY_SECONDS = 5.0
+
+
+class Reader(Protocol):
+    """Runs until cancelled; whoever runs it restarts it with backoff when it raises."""
+
+    @property
+    def name(self) -> str: ...
+
+    async def run(self) -> None: ...
+
+
+class Projection(Protocol):
+    """Tables of schema `read` that are a fold of the log. `apply` folds a batch in memory and writes set-wise."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def tables(self) -> tuple[Table, ...]: ...
+
+    async def apply(self, tx: AsyncConnection, batch: Sequence[Envelope[Event]]) -> None: ...
+
+
+async def keep_reading(
+    log: EventLog, step: Callable[[], Awaitable[bool]], measure: Callable[[], Awaitable[None]]
+) -> None:
+    """Steps as long as there is something; then waits to be woken, and looks by itself.
+
+    Right after a wake-up it looks often: what was committed may still be hidden by an older transaction in flight.
+    """
+    loop = asyncio.get_running_loop()
+    measured, pause = 0.0, SHORTEST_POLL_SECONDS
+    while True:
+        ticket = log.woken()
+        try:
+            moved = await step()
+            if loop.time() - measured > MEASURE_EVERY_SECONDS:
+                measured = loop.time()
+                await measure()
+        except Conflict:
+            moved = False
+        except LogUnavailable as outage:
+            logger.warning("reader_waits_for_postgres", reason=str(outage))
+            await asyncio.sleep(OUTAGE_SECONDS)
+            continue
+        woken = moved or await ticket.wait(pause)
+        pause = SHORTEST_POLL_SECONDS if woken else min(pause * 2, LONGEST_POLL_SECONDS)
+
+
+class Projector:
+    """Keeps one projection up. Any number of replicas may run it: a batch is applied by exactly one of them."""
+
+    def __init__(self, log: EventLog, projection: Projection, *, batch_size: int = 500) -> None:
+        self.name = projection.name
+        self._log = log
+        self._projection = projection
+        self._batch_size = batch_size
+        self._stands: Position | None = None
+
+    async def run(self) -> None:
+        await keep_reading(self._log, self.step, self._measure)
+
+    async def step(self) -> bool:
+        """Applies the next batch; False if there was none."""
+        if self._stands is None:
+            self._stands = await checkpoints.position_in(self._log, self.name)
+        # Read before the transaction is opened: an open one that has an xid would hold up every other reader.
+        batch = await self._log.read(self._stands, self._batch_size)
+        if not batch:
+            return False
+        before, after = self._stands, batch[-1][0]
+        self._stands = None  # whatever happens until the commit has succeeded, it is to be read again
+        with unavailable(f"projection {self.name}"):
+            async with self._log.engine.begin() as connection:
+                if not await checkpoints.move(connection, self.name, before, after):
+                    return True
+                await self._projection.apply(connection, [envelope for _, envelope in batch])
+        self._stands = after
+        return True
+
+    async def rebuild(self) -> None:
+        """Empties the tables and reads the whole log again; until it ends, the tables show less than there is."""
+        goal = await checkpoints.newest_in(self._log)
+        with unavailable(f"projection {self.name}"):
+            async with self._log.engine.begin() as connection:
+                await checkpoints.reset(connection, self.name)
+                quoted = connection.dialect.identifier_preparer
+                for table in self._projection.tables:
+                    await connection.execute(text(f"TRUNCATE {quoted.format_table(table)}"))
+        self._stands = None
+        while (await self.stands()) < goal:
+            await self.step()
+
+    async def stands(self) -> Position:
+        """Where its tables are: everything up to there is in them."""
+        return self._stands or await checkpoints.position_in(self._log, self.name)
+
+    async def _measure(self) -> None:
+        PROJECTION_LAG.labels(self.name).set(await self._log.backlog_seconds(self.name))
