@@ -15,6 +15,7 @@ from pac.contracts.envelope import Envelope
 from pac.contracts.topics import ServiceName
 from pac.deployments.projections import Deployments
 from pac.deployments.views import view_of
+from pac.eventlog import Projector
 from pac.testkit.postgres import EventLogOf
 
 from .hub import Hub, later
@@ -58,6 +59,10 @@ async def project(hub: Hub, batches: Sequence[Sequence[Envelope[Event]]]) -> dic
     for batch in batches:
         async with hub.log.engine.begin() as connection:
             await projection.apply(connection, batch)
+    return await tables(hub)
+
+
+async def tables(hub: Hub) -> dict[str, list[dict[str, object]]]:
     return {
         "deployments": await hub.rows("SELECT * FROM read.deployments ORDER BY id"),
         "counts": await hub.rows("SELECT * FROM read.counts WHERE deployments <> 0 ORDER BY status"),
@@ -76,20 +81,33 @@ async def test_any_cut_into_batches_gives_the_same_tables(hub: Hub) -> None:
         assert at_once == await project(hub, [log[a:b] for a, b in zip([0, *cuts], [*cuts, len(log)], strict=True)])
 
 
+async def test_a_rebuild_gives_what_was_there(hub: Hub) -> None:
+    await some_of_everything(hub)
+    projector = Projector(hub.log, Deployments(), batch_size=7)
+    while await projector.step():
+        pass
+    before = await tables(hub)
+    await projector.rebuild()
+    assert await tables(hub) == before
+    assert len(before["deployments"]) == len(hub.owners)
+
+
 async def test_the_tables_say_what_the_folds_say(hub: Hub) -> None:
     await some_of_everything(hub)
-    tables = await project(hub, [await hub.envelopes()])
+    shown_tables = await project(hub, [await hub.envelopes()])
     views = [view_of(await hub.state(deployment)) for deployment in hub.owners]
     shown = Counter(view.status for view in views)
     assert shown == {"queued": 2, "processing": 2, "completed": 2, "failed": 6}
-    assert {row["status"]: row["deployments"] for row in tables["counts"]} == shown
-    rows = {row["id"]: row for row in tables["deployments"]}
+    assert {row["status"]: row["deployments"] for row in shown_tables["counts"]} == shown
+    rows = {row["id"]: row for row in shown_tables["deployments"]}
     for view in views:
         row = rows[view.id]
         for name in ("status", "outcome", "error", "error_code", "created_at", "started_at", "completed_at", "release"):
             assert row[name] == getattr(view, name), name
-    assert sum(int(str(row["completed"])) for row in tables["minutes"]) == 2
-    assert sum(int(str(row["failed"])) for row in tables["minutes"]) == 2, "cancelled and unpaid ones are no failures"
+    assert sum(int(str(row["completed"])) for row in shown_tables["minutes"]) == 2
+    assert sum(int(str(row["failed"])) for row in shown_tables["minutes"]) == 2, (
+        "cancelled and unpaid ones are no failures"
+    )
     durations = [view.duration_seconds for view in views if view.status == "completed"]
     assert durations == [90, 90]
-    assert sum(float(str(row["seconds"])) for row in tables["minutes"]) == timedelta(seconds=180).total_seconds()
+    assert sum(float(str(row["seconds"])) for row in shown_tables["minutes"]) == timedelta(seconds=180).total_seconds()

@@ -14,6 +14,7 @@ from pac.deployments.sweeper import Sweeper
 from pac.eventlog import EventLog, Projector, create_engine
 from pac.servicekit.http import Route
 from pac.servicekit.kafka import Consuming, Subscription
+from pac.servicekit.metrics import Sample
 from pac.servicekit.service import Service
 
 
@@ -29,10 +30,7 @@ def build_service(settings: Settings) -> Service:
         name=ServiceName.DEPLOYMENTS,
         settings=settings,
         log=log,
-        routes=[
-            Route("GET", "/api/deployments/queue/stats", api.get_queue_stats, public=True),
-            Route("GET", "/api/deployments/{deployment_id}", api.get_deployment),
-        ],
+        routes=routes_of(api),
         subscriptions=[
             Subscription(ServiceName.GATEWAY, consumers.on_gateway_event),
             Subscription(ServiceName.PACKAGES, consumers.on_package_event),
@@ -44,5 +42,17 @@ def build_service(settings: Settings) -> Service:
             Sweeper(log, hub, queue, consuming, utc_now, settings.sweep_seconds),
             projector,
         ],
+        samples=[
+            Sample("queue_deployments_waiting", "Deployments queued", queries.waiting),
+            Sample("queue_deployments_with_slot", "Deployments that hold a slot", queries.with_slot),
+            Sample("queue_deployments_stuck", "Deployments past their deadline", lambda: queries.stuck(utc_now())),
+        ],
         consuming=consuming,
     )
+
+
+def routes_of(api: Api) -> list[Route]:
+    return [
+        Route("GET", "/api/deployments/queue/stats", api.get_queue_stats, public=True),
+        Route("GET", "/api/deployments/{deployment_id}", api.get_deployment),
+    ]

@@ -3,10 +3,10 @@
 import math
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Literal
+from typing import Any, Literal
 from uuid import UUID
 
-from sqlalchemy import text
+from sqlalchemy import TextClause, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from pac.eventlog import EventLog
@@ -34,6 +34,8 @@ FROM (
 ) AS lately
 """)
 
+IN_STATES = text("SELECT count(*) FROM state.queue WHERE status = ANY (:states)")
+
 COUNTS = text("SELECT status, deployments FROM read.counts")
 
 FINISHED = text("""
@@ -45,15 +47,6 @@ STUCK = text("""
 SELECT count(*) FROM state.queue
 WHERE (status IN ('processing', 'finalizing', 'aborting') AND due_at < :late)
    OR (status IN ('finalizing', 'aborting') AND attempt > :asked)
-""")
-
-BEHIND = text("""
-SELECT coalesce(extract(epoch FROM clock_timestamp() - (
-    SELECT e.recorded_at FROM log.events AS e
-    WHERE (e.xid, e.position) > (
-        coalesce((SELECT xid FROM log.checkpoints WHERE reader = :reader), '0'),
-        coalesce((SELECT position FROM log.checkpoints WHERE reader = :reader), 0))
-    ORDER BY e.xid, e.position LIMIT 1)), 0)
 """)
 
 
@@ -144,15 +137,12 @@ class Queries:
         return Place(ahead + 1, ahead // self.parallel_per_account + 1 + int(waits)), history
 
     async def figures(self, at: datetime) -> Figures:
-        late = at - timedelta(seconds=self.limits.late_seconds)
         async with self.log.reading() as connection:
             counted = {row.status: row.deployments for row in await connection.execute(COUNTS)}
             hour = (await connection.execute(FINISHED, {"since": at - timedelta(hours=1)})).one()
             recent = (await connection.execute(FINISHED, {"since": at - timedelta(days=1)})).one()
             if not recent[0]:
                 recent = (await connection.execute(FINISHED, {"since": datetime.min.replace(tzinfo=at.tzinfo)})).one()
-            stuck = (await connection.execute(STUCK, {"late": late, "asked": self.limits.asked})).scalar_one()
-            behind = (await connection.execute(BEHIND, {"reader": self.reader})).scalar_one()
             history = await self._history(connection)
         return Figures(
             queued=counted.get("queued", 0),
@@ -162,11 +152,25 @@ class Queries:
             average_seconds=float(recent[2]) / int(recent[0]) if recent[0] else 0.0,
             hour_finished=int(hour[0]) + int(hour[1]),
             hour_failed=int(hour[1]),
-            stuck=stuck,
-            behind_seconds=float(behind),
+            stuck=await self.stuck(at),
+            behind_seconds=await self.log.backlog_seconds(self.reader),
             estimated_seconds=DEFAULT_SECONDS if history.p50_seconds is None else math.ceil(history.p50_seconds),
             at=at,
         )
+
+    async def stuck(self, at: datetime) -> int:
+        late = at - timedelta(seconds=self.limits.late_seconds)
+        return await self._number(STUCK, {"late": late, "asked": self.limits.asked})
+
+    async def waiting(self) -> int:
+        return await self._number(IN_STATES, {"states": ["undecided", "held"]})
+
+    async def with_slot(self) -> int:
+        return await self._number(IN_STATES, {"states": ["processing", "finalizing"]})
+
+    async def _number(self, statement: TextClause, parameters: dict[str, Any]) -> int:
+        async with self.log.reading() as connection:
+            return int((await connection.execute(statement, parameters)).scalar_one())
 
     async def _history(self, connection: AsyncConnection) -> History:
         number, p50, p90 = (await connection.execute(HISTORY)).one()

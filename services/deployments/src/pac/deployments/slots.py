@@ -1,5 +1,7 @@
 """Who starts next: one deployment at a time per app, a limit per account and overall, accounts in turn."""
 
+import asyncio
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
@@ -84,9 +86,11 @@ class Dispatcher:
     name: str = "dispatcher"
 
     async def run(self) -> None:
+        """Looks at every commit, but rests three times as long as it looked: a long queue must not cost a processor."""
         while True:
-            woken = self.log.woken()
+            woken, began = self.log.woken(), time.monotonic()
             await self.dispatch()
+            await asyncio.sleep(min(3 * (time.monotonic() - began), self.poll_seconds))
             await woken.wait(self.poll_seconds)
 
     async def dispatch(self) -> None:
