@@ -2,9 +2,9 @@
 
 import base64
 import os
+import secrets
 import shutil
 import subprocess
-import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -97,9 +97,14 @@ class Kafka:
 
     def _format(self, jars: Path) -> None:
         shutil.rmtree(self._data, ignore_errors=True)
-        identity = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
         command = [java(), *FORMAT_JVM, *LOGGING, "-cp", f"{jars}/*"]
-        command += ["kafka.tools.StorageTool", "format", "-t", identity, "-c", str(self._settings)]
+        command += ["kafka.tools.StorageTool", "format", "-t", new_cluster_id(), "-c", str(self._settings)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 (argv is ours)
         if done.returncode != 0:
             raise Expected("Kafka's folder could not be formatted", (done.stderr or done.stdout).strip(), "pac doctor")
+
+
+def new_cluster_id() -> str:
+    """Base64 of 16 random bytes. The first character is a letter: the tool takes "-…" for an option."""
+    raw = secrets.token_bytes(16)
+    return base64.urlsafe_b64encode(bytes([raw[0] & 0x3F]) + raw[1:]).decode().rstrip("=")
