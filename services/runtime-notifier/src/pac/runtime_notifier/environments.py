@@ -1,4 +1,4 @@
-"""The environment that an agent is given by us: the request's layer over the provider's. Values live here and die here."""
+"""The environment that an agent is given by us: the request's layer over the provider's. Values end here."""
 
 import json
 from collections.abc import Mapping

@@ -86,33 +86,40 @@ class Watch:
         while True:
             health = await self.runtime.health(errand.wire_id)
             overdue = errand.overdue(datetime.now(UTC))
-            match health:
-                case Health(healthy=True):
-                    return Ready()
-                case Health(status="failed", message=message):
-                    return Failed(await self._fit(message or "it gives no reason", errand.app_id, facts), _may(message))
-                case Health(status="stopped"):
-                    stopped += 1
-                    if stopped >= STOPPED_LOOKS:
-                        return Failed("The runtime stopped it before it was healthy", retriable=True)
-                case Health():
-                    stopped = 0
-                case Unknown():
-                    if overdue or not await wanted():
-                        return NotGiven()
-                    given = await self._give(errand, facts)
-                    if isinstance(given, Failed):
-                        return given
-                    if isinstance(given, Accepted):
-                        pause = self.pace.first_seconds
-                case Unclear(why=why):
-                    logger.info("runtime_unclear", wire_id=errand.wire_id, why=why)
-                case _:
-                    assert_never(health)
+            stopped = stopped + 1 if isinstance(health, Health) and health.status == "stopped" else 0
+            outcome: Outcome | None = await self._told(health, errand, facts, stopped)
+            if isinstance(health, Unknown):
+                if overdue or not await wanted():
+                    return NotGiven()
+                given = await self._give(errand, facts)
+                outcome = given if isinstance(given, Failed) else None
+                pause = self.pace.first_seconds if isinstance(given, Accepted) else pause
+            if outcome is not None:
+                return outcome
             if overdue:
                 return self._late(errand)
             await asyncio.sleep(pause)
             pause = min(pause * 1.5, self.pace.longest_seconds)
+
+    async def _told(
+        self, health: Health | Unknown | Unclear, errand: Errand, facts: Facts, stopped: int
+    ) -> Ready | Failed | None:
+        """What the runtime says of a wire that it knows, once that is settled."""
+        match health:
+            case Health(healthy=True):
+                return Ready()
+            case Health(status="failed", message=message):
+                said = message or "The runtime failed and gives no reason"
+                return Failed(await self._fit(said, errand.app_id, facts), failure_is_retriable(said))
+            case Health() if stopped >= STOPPED_LOOKS:
+                return Failed("The runtime stopped it before it was healthy", retriable=True)
+            case Unclear(why=why):
+                logger.info("runtime_unclear", wire_id=errand.wire_id, why=why)
+                return None
+            case Health() | Unknown():
+                return None
+            case _:
+                assert_never(health)
 
     def _late(self, errand: Errand) -> Later | NotGiven:
         assert errand.due_at is not None
@@ -163,7 +170,3 @@ class Watch:
                 return hidden  # then it was never handed over
             hidden += [value.get_secret_value() for value in environment.values()]
         return hidden
-
-
-def _may(message: str | None) -> bool:
-    return failure_is_retriable(message or "")
