@@ -67,6 +67,15 @@ async def test_what_deployments_says_is_passed_on(stage: "Stage") -> None:
     assert not stage.packages.seen
 
 
+async def test_a_body_of_a_poll_goes_nowhere(stage: "Stage") -> None:
+    mine, path = await stage.gateway.account(), f"/api/deployments/{uuid4()}"
+    stage.deployments.handle = shows("queued")
+    for _ in range(3):  # a length without a body would make the service take the next question for it
+        assert (await stage.gateway.call("GET", path, mine.key, data=b"x" * 500)).status == 200
+    sent = stage.deployments.seen[-1].headers
+    assert not {"Content-Length", "Transfer-Encoding", "Content-Type", "Accept-Encoding"} & set(sent)
+
+
 @pytest.mark.parametrize("hub", [answers(404), *SILENT.values()], ids=["404", *SILENT])
 async def test_what_the_hub_does_not_say_packages_knows(stage: "Stage", hub: Handler) -> None:
     mine, deployment = await stage.gateway.account(), str(uuid4())

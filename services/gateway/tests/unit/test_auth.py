@@ -1,5 +1,6 @@
 """How long a key is believed, and what an outage of Postgres changes about that."""
 
+import asyncio
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
@@ -29,6 +30,7 @@ class World:
 
     keys: dict[bytes, FoundKey] = field(default_factory=lambda: {PEPPER.hash(KEY): FOUND})
     away: bool = False
+    hangs: bool = False
     asked: int = 0
     seconds: float = 1000.0
 
@@ -36,6 +38,8 @@ class World:
         self.asked += 1
         if self.away:
             raise LogUnavailable("away")
+        if self.hangs:
+            await asyncio.Event().wait()
         return self.keys.get(digest)
 
     def clock(self) -> float:
@@ -162,6 +166,15 @@ async def test_reads_go_on_through_an_outage_for_a_bounded_time(world: World) ->
     assert await keys.caller(asks()) is not None
     world.seconds += 0.1
     assert await code_of(keys, asks()) is ErrorCode.UNAVAILABLE
+
+
+async def test_a_postgres_that_hangs_is_away_as_well(world: World) -> None:
+    keys = keys_of(world, lookup_timeout_seconds=0.01)
+    await keys.caller(asks())
+    world.hangs = True
+    world.seconds += 4.0
+    assert await keys.caller(asks()) is not None
+    assert await code_of(keys, asks("POST")) is ErrorCode.UNAVAILABLE
 
 
 async def test_writes_do_not_go_on_through_an_outage(world: World) -> None:

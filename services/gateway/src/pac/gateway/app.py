@@ -7,7 +7,7 @@ from typing import assert_never
 from aiohttp import web
 
 from pac.contracts.topics import ServiceName
-from pac.eventlog import EventLog, create_engine
+from pac.eventlog import EventLog, Relay, create_engine
 from pac.gateway.api import Api
 from pac.gateway.auth import AdminKey, ApiKeys, Authentication, KeyCache
 from pac.gateway.forward import Limits, Upstreams
@@ -59,7 +59,7 @@ def build_service(settings: Settings) -> Service:
             Route(route.method, route.path, handlers.handler(route), public=True, lazy_body=True) for route in ROUTES
         ],
         resources=[upstreams],
-        readers=[],
+        readers=[Relay(log, settings.kafka_servers, ServiceName.GATEWAY.topic)],
         also_listen=[(settings.host, settings.second_port)] if settings.second_port is not None else [],
     )
 

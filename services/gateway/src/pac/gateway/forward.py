@@ -14,7 +14,7 @@ from yarl import URL
 from pac.contracts.errors import ErrorCode, Refused
 from pac.contracts.identity import Caller
 from pac.contracts.topics import ServiceName
-from pac.gateway.headers import to_client, to_service
+from pac.gateway.headers import to_client, to_service, to_service_for_itself
 from pac.servicekit.identity import IdentitySigner
 from pac.servicekit.requests import let_body_come, request_id_of
 
@@ -92,7 +92,11 @@ class Upstreams:
                 self.session.request(
                     request.method,
                     self._url(to, path),
-                    headers=self._headers(request, to, caller, request.method, path),
+                    headers=to_service(
+                        request.headers,
+                        identity=self._identity(request, to, caller, request.method, path),
+                        request_id=request_id_of(request),
+                    ),
                     data=upload.chunks() if request.can_read_body else None,
                     expect100=_expects(request) and request.can_read_body,
                     allow_redirects=False,
@@ -112,13 +116,12 @@ class Upstreams:
         self, request: web.Request, to: ServiceName, path: str, caller: Caller, *, timeout_seconds: float
     ) -> Answer:
         """A GET whose small answer is wanted whole. OSError when the service gives none in time."""
+        request_id = request_id_of(request)
+        identity = self._identity(request, to, caller, hdrs.METH_GET, path)
+        headers = to_service_for_itself(request.headers, identity=identity, request_id=request_id)
         try:
             async with asyncio.timeout(timeout_seconds):
-                async with self.session.get(
-                    self._url(to, path),
-                    headers=self._headers(request, to, caller, hdrs.METH_GET, path),
-                    allow_redirects=False,
-                ) as answer:
+                async with self.session.get(self._url(to, path), headers=headers, allow_redirects=False) as answer:
                     body = bytearray()
                     async for chunk in answer.content.iter_any():
                         body += chunk
@@ -126,18 +129,15 @@ class Upstreams:
                             raise ConnectionAbortedError(f"{to.value} answered more than expected")
         except aiohttp.ClientError as fault:
             raise ConnectionError(f"{to.value} is away ({type(fault).__name__})") from fault
-        headers = to_client(answer.headers, request_id=request_id_of(request))
-        return Answer(answer.status, answer.reason or "", headers, bytes(body))
+        shown = to_client(answer.headers, request_id=request_id)
+        return Answer(answer.status, answer.reason or "", shown, bytes(body))
 
     def _url(self, to: ServiceName, path: str) -> URL:
-        return URL(self.urls[to].rstrip("/") + path, encoded=True)  # percent-encoding goes on as it came
+        return URL(self.urls[to] + path, encoded=True)  # percent-encoding goes on as it came
 
-    def _headers(
-        self, request: web.Request, to: ServiceName, caller: Caller, method: str, path: str
-    ) -> Mapping[str, str]:
+    def _identity(self, request: web.Request, to: ServiceName, caller: Caller, method: str, path: str) -> str:
         request_id = request_id_of(request)
-        identity = self.signer.sign(caller, audience=to, method=method, path=path, request_id=request_id)
-        return to_service(request.headers, identity=identity, request_id=request_id)
+        return self.signer.sign(caller, audience=to, method=method, path=path, request_id=request_id)
 
 
 @dataclass
@@ -169,8 +169,8 @@ async def _relay(request: web.Request, answer: aiohttp.ClientResponse) -> web.St
         await response.write_eof()
     except _AWAY as fault:
         # Too late for another answer: an end without an end tells the client that something is missing.
-        logger.warning("answer_cut_off", fault=type(fault).__name__)
-        if request.transport is not None:
+        if request.transport is not None and not _is_gone(request):
+            logger.warning("answer_cut_off", fault=type(fault).__name__)
             request.transport.abort()
     return response
 

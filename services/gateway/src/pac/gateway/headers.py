@@ -22,6 +22,7 @@ HOP_BY_HOP = frozenset(
 )
 # Credentials end here; what speaks of the way to us is the client's word; Host and Expect are said anew.
 _NOT_TO_SERVICES = frozenset({"authorization", "cookie", "expect", "forwarded", "host", "x-real-ip"})
+_OF_A_QUESTION = (hdrs.ACCEPT, "traceparent")
 _NOT_TO_CLIENTS = frozenset({"content-length", "server"})  # the first is set on the answer itself
 _OURS = ("pac-", "x-forwarded-", REQUEST_ID_HEADER.lower())
 
@@ -31,6 +32,12 @@ def to_service(headers: Mapping[str, str], *, identity: str, request_id: str) ->
     sent[IDENTITY_HEADER] = identity
     sent[REQUEST_ID_HEADER] = request_id
     return sent
+
+
+def to_service_for_itself(headers: Mapping[str, str], *, identity: str, request_id: str) -> CIMultiDict[str]:
+    """Of a question that the gateway asks in the client's place: without a body, so nothing that speaks of one."""
+    kept = {name: headers[name] for name in _OF_A_QUESTION if name in headers}
+    return to_service(kept, identity=identity, request_id=request_id)
 
 
 def to_client(headers: Mapping[str, str], *, request_id: str) -> CIMultiDict[str]:

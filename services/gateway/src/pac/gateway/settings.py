@@ -1,6 +1,7 @@
 """Settings of the gateway; read once, in __main__.py."""
 
 from typing import Annotated
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, SecretStr
 from pydantic_settings import SettingsConfigDict
@@ -14,7 +15,15 @@ def _long_enough(secret: SecretStr) -> SecretStr:
     return secret
 
 
+def _base_url(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.path.strip("/") or parts.query:
+        raise ValueError("must look like http://host:port")
+    return url.rstrip("/")
+
+
 SECRET_MIN_CHARACTERS = 16
+BaseUrl = Annotated[str, AfterValidator(_base_url)]
 LongSecret = Annotated[SecretStr, AfterValidator(_long_enough)]
 
 
@@ -29,10 +38,10 @@ class Settings(ServiceSettings):
     key_pepper: LongSecret
     identity_key: Key32
 
-    packages_url: str
-    deployments_url: str
-    billing_url: str
-    runtime_notifier_url: str
+    packages_url: BaseUrl
+    deployments_url: BaseUrl
+    billing_url: BaseUrl
+    runtime_notifier_url: BaseUrl
 
     key_ttl_seconds: float = Field(default=4.0, gt=0, le=5)  # a revocation holds everywhere within 5 s
     key_outage_seconds: float = Field(default=300.0, ge=0, le=3600)  # reads with a held key while Postgres is away
