@@ -2,9 +2,8 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid4
@@ -13,15 +12,14 @@ import psycopg
 import pytest
 from sqlalchemy import text
 
+from pac.contracts.envelope import to_kafka
 from pac.contracts.gateway import AgentAppChanged, AgentAppCreated, GatewayEvent
 from pac.contracts.topics import ServiceName
 from pac.eventlog import EventLog, Message, TooEarly
-from pac.servicekit.handling import Handling
-from pac.servicekit.run import Running
+from pac.servicekit.kafka import Subscription, Subscriptions
 from pac.servicekit.service import Service
 from pac.servicekit.settings import ServiceSettings
-from pac.servicekit.kafka import Subscription
-from pac.testkit.kafka import KafkaServer, Stream
+from pac.testkit.kafka import KafkaServer, Stream, crash
 from pac.testkit.postgres import Database, DatabaseOf, EventLogOf, PostgresServer
 from pac.testkit.service import running, service_settings
 
@@ -39,7 +37,7 @@ def changed(app: UUID, number: int) -> AgentAppChanged:
     return AgentAppChanged(account_id=ACCOUNT, at=NOW, agent_app_id=app, deploy_policy=str(number))
 
 
-class Poisoned(RuntimeError):
+class PoisonedError(RuntimeError):
     pass
 
 
@@ -63,7 +61,7 @@ class Consumers:
         async with self.log.transaction(f"appstate-{app}", cause=message) as tx:
             await tx.execute(text("INSERT INTO state.effects (app, policy) VALUES (:a, :p)"), {"a": app, "p": policy})
             if (app, policy) in self.poison:
-                raise Poisoned(policy)
+                raise PoisonedError(policy)
             if app in self.early:
                 raise TooEarly(app)
 
@@ -79,7 +77,7 @@ async def effects(log: EventLog) -> list[tuple[str, str]]:
 async def until(condition: Callable[[], Awaitable[Any]], *, patience: float = PATIENCE_SECONDS) -> None:
     """Asks until it is so; the test fails by its last answer when it never is."""
     async with asyncio.timeout(patience):
-        while not await condition():
+        while not await condition():  # noqa: ASYNC110 - another process makes it so
             await asyncio.sleep(0.02)
 
 
@@ -250,3 +248,175 @@ async def test_caught_up_is_true_only_when_everything_heard_is_done(bench: Bench
         await until(caught_up)
         assert len(await effects(consumers.log)) == 4
         assert len(await bench.kafka.committed("deployments")) == 3  # first offsets, also of empty partitions
+
+
+async def all_done(log: EventLog, told: list[tuple[UUID, Stream]], each: int) -> bool:
+    done = Counter(name for name, _ in await effects(log))
+    return all(done[str(app)] >= each for app, _ in told)
+
+
+async def check_each_once_in_order(log: EventLog, told: list[tuple[UUID, Stream]], each: int) -> None:
+    done = await effects(log)
+    for app, _ in told:
+        assert of(app, done) == list(range(each))
+
+
+async def publish_rounds(kafka: KafkaServer, told: list[tuple[UUID, Stream]], each: int) -> None:
+    async with kafka.producer() as producer:
+        for number in range(each):
+            for app, stream in told:
+                key, value, headers = to_kafka(stream.say(changed(app, number)))
+                await producer.send("gateway.events", value, key=key, headers=headers)
+        await producer.flush()
+
+
+async def test_while_postgres_is_away_messages_wait_in_place_and_none_is_lost(
+    bench: Bench, postgres: PostgresServer
+) -> None:
+    consumers = await bench.consumers(pause_seconds=0.002)
+    told = apps(6)
+    async with running(bench.service(consumers, consumer_batch_size=20)) as client:
+        await publish_rounds(bench.kafka, told, 20)
+        for some in (10, 40, 70):
+
+            async def so_many(some: int = some) -> bool:
+                return sum(consumers.tried.values()) >= some
+
+            await until(so_many)
+            await crash(postgres.stack, "postgres")
+
+        async def done() -> bool:
+            try:
+                return await all_done(consumers.log, told, 20)
+            except OSError:
+                return False
+
+        await until(done)
+        await check_each_once_in_order(consumers.log, told, 20)
+        assert await parked_count(consumers.log) == 0
+        assert "consumer_waits_total 0.0" not in (await client.admin("/metrics")).body
+
+
+async def parked_count(log: EventLog) -> int:
+    async with log.reading() as connection:
+        return int(await connection.scalar(text("SELECT count(*) FROM log.parked")) or 0)
+
+
+async def test_what_gives_up_waiting_is_read_again(bench: Bench) -> None:
+    consumers = await bench.consumers()
+    away = Away(consumers, failures=30)
+    service = bench.service(consumers, consumer_wait_seconds=0.2)
+    service = replace(service, subscriptions=[Subscription(ServiceName.GATEWAY, away.on_gateway_event)])
+    told = apps(4)
+    async with running(service):
+        await publish_rounds(bench.kafka, told, 3)
+
+        async def done() -> bool:
+            return await all_done(consumers.log, told, 3)
+
+        await until(done)
+    await check_each_once_in_order(consumers.log, told, 3)
+
+
+@dataclass
+class Away:
+    """A neighbour that is away for the first calls."""
+
+    then: Consumers
+    failures: int
+
+    async def on_gateway_event(self, message: Message[GatewayEvent]) -> None:
+        self.failures -= 1
+        if self.failures >= 0:
+            raise ConnectionRefusedError("away")
+        await self.then.on_gateway_event(message)
+
+
+async def test_replicas_that_come_and_go_do_each_thing_once(bench: Bench) -> None:
+    watcher = await bench.consumers()
+    told = apps(9)
+    each = 40
+
+    async def replica() -> Service:
+        return bench.service(await bench.consumers(pause_seconds=0.002), consumer_batch_size=10)
+
+    async def some_done(count: int) -> None:
+        async def enough() -> bool:
+            return len(await effects(watcher.log)) >= count
+
+        await until(enough)
+
+    async with running(await replica()):
+        publishing = asyncio.create_task(publish_rounds(bench.kafka, told, each))
+        await some_done(40)
+        async with running(await replica()):
+            await some_done(120)
+            async with running(await replica()):
+                await some_done(200)
+        await publishing
+        await until(lambda: all_done(watcher.log, told, each))
+    await check_each_once_in_order(watcher.log, told, each)
+
+
+async def test_a_broker_that_is_killed_and_comes_back_costs_nothing(bench: Bench) -> None:
+    consumers = await bench.consumers(pause_seconds=0.002)
+    told = apps(6)
+    service = bench.service(consumers, consumer_batch_size=10)
+    async with running(service):
+        await publish_rounds(bench.kafka, told, 20)
+
+        async def begun() -> bool:
+            return sum(consumers.tried.values()) > 10
+
+        await until(begun)
+        await bench.kafka.crash()
+        await publish_rounds(bench.kafka, told_on := apps(3), 5)
+        await until(lambda: all_done(consumers.log, told, 20))
+        await until(lambda: all_done(consumers.log, told_on, 5))
+
+        async def caught_up() -> bool:
+            return service.consuming.caught_up()
+
+        await until(caught_up)
+    await check_each_once_in_order(consumers.log, told, 20)
+    await check_each_once_in_order(consumers.log, told_on, 5)
+
+
+class AcknowledgesFirst(Subscriptions):
+    """The mutant: commits before the effects, as FastStream does by default."""
+
+    async def _consume(self, records: Any) -> None:
+        client = self.client
+        assert client is not None
+        await self._acknowledge(client, records, ())
+        await super()._consume(records)
+
+
+@pytest.mark.parametrize("kind", [Subscriptions, AcknowledgesFirst])
+async def test_a_process_that_dies_between_reading_and_doing_loses_nothing(
+    bench: Bench, kind: type[Subscriptions]
+) -> None:
+    told = apps(3)
+    stuck = await bench.consumers(pause_seconds=3600)
+    dying = kind.of(bench.service(stuck))
+    await publish_rounds(bench.kafka, told, 2)
+    await dying.start()
+
+    async def reading() -> bool:
+        return sum(stuck.tried.values()) > 0
+
+    await until(reading)
+    await dying.stop(timeout_seconds=0.3)  # too short for its handler: as if it were killed
+    survivor = await bench.consumers()
+    service = bench.service(survivor)
+    async with running(service):
+
+        async def caught_up() -> bool:
+            return service.consuming.caught_up()
+
+        await until(caught_up)
+    if kind is Subscriptions:
+        await check_each_once_in_order(survivor.log, told, 2)
+    else:
+        with pytest.raises(AssertionError):
+            await check_each_once_in_order(survivor.log, told, 2)

@@ -4,7 +4,7 @@ import ssl
 from collections.abc import Callable
 from typing import Any
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import KafkaError
 
@@ -40,6 +40,11 @@ def kafka_options(settings: KafkaSettings) -> dict[str, Any]:
             "sasl_plain_password": password.get_secret_value() if password is not None else None,
         }
     return options
+
+
+def kafka_producer(settings: KafkaSettings) -> Any:
+    """A producer that loses and doubles nothing, for the relay too; not started yet."""
+    return AIOKafkaProducer(**kafka_options(settings), enable_idempotence=True, acks="all", linger_ms=0)
 
 
 class PolledConsumer(AIOKafkaConsumer):  # type: ignore[misc] # aiokafka ships no types

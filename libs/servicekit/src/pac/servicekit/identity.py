@@ -1,6 +1,6 @@
 """Who calls, signed by the gateway for one request to one service, and checked there before the body is read.
 
-Compact JWS, EdDSA over Ed25519; the verifier knows keys by `kid` and each key has one algorithm, so nothing in the
+Compact JWS, Ed25519; the verifier knows keys by `kid` and each key has one algorithm, so nothing in the
 token chooses how it is verified. Claims: iss aud htm htu rid iat exp, and what the gateway knows of the caller.
 """
 
@@ -26,7 +26,7 @@ ISSUER = "gateway"
 LIFETIME_SECONDS = 30
 LEEWAY_SECONDS = 5
 TOKEN_MAX_CHARACTERS = 8192
-_ALGORITHM = "EdDSA"
+_ALGORITHM = "Ed25519"  # EdDSA over this curve under its own name (RFC 9864): nothing in a token chooses a curve
 _HEADER_NAMES = {"alg", "kid", "typ"}
 Clock = Callable[[], float]
 

@@ -20,7 +20,7 @@ from faststream.kafka import KafkaBroker, KafkaMessage
 from faststream.kafka.message import FAKE_CONSUMER
 
 from pac.eventlog import EventLog
-from pac.servicekit.broker import BrokerAway, PolledConsumer, existing_topics, kafka_options
+from pac.servicekit.broker import BrokerAway, PolledConsumer, existing_topics, kafka_options, kafka_producer
 from pac.servicekit.consuming import Consuming
 from pac.servicekit.handling import GivenUp, Handling, Record, Subscription, subject_of
 from pac.servicekit.metrics import Metrics
@@ -31,12 +31,13 @@ from pac.servicekit.supervision import Reader
 if TYPE_CHECKING:
     from pac.servicekit.service import Service
 
-__all__ = ["Consuming", "Subscription", "Subscriptions", "kafka_options"]
+__all__ = ["Consuming", "Subscription", "Subscriptions", "kafka_options", "kafka_producer"]
 
 logger = structlog.get_logger(__name__)
 FETCH_WAIT_MILLISECONDS: Final = 500
 WATCH_SECONDS: Final = 1.5
 START_TIMEOUT_SECONDS: Final = 30.0
+INTERRUPT_SECONDS: Final = 1.0
 Records = tuple[Record, ...]
 
 
@@ -157,12 +158,25 @@ class Subscriptions:
         broker, self._broker = self._broker, None
         if broker is None:
             return
+        client, tasks = self.client, list(self._subscriber.tasks)
         try:
             async with asyncio.timeout(timeout_seconds):
                 await self._close(broker)
         except TimeoutError:
-            logger.warning("consumer_did_not_stop")  # uncommitted, so it is read again; the inbox knows what was done
+            # Nothing of it is committed, so another reads it again; the inbox knows what was done.
+            logger.warning("consumer_interrupted")
+            await self._interrupt(client, tasks)
         self.consuming.stopped()
+
+    async def _interrupt(self, client: PolledConsumer | None, tasks: Sequence["asyncio.Task[Any]"]) -> None:
+        self._subscriber = None
+        for task in tasks:
+            task.cancel()
+        with contextlib.suppress(TimeoutError, KafkaError):
+            async with asyncio.timeout(INTERRUPT_SECONDS):
+                await asyncio.gather(*tasks, return_exceptions=True)
+                if client is not None:
+                    await client.stop()
 
     async def _close(self, broker: KafkaBroker) -> None:
         with contextlib.suppress(KafkaError):

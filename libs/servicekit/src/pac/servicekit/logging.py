@@ -9,7 +9,8 @@ from structlog.types import EventDict, Processor
 
 from pac.servicekit.redaction import redact_fields
 
-_QUIET = {"aiokafka": "ERROR", "faststream": "ERROR", "botocore": "WARNING", "aiobotocore": "WARNING"}
+# aiokafka tells of an outage at every try; we tell it once, where it matters.
+_QUIET = {"aiokafka": "CRITICAL", "faststream": "ERROR", "botocore": "WARNING", "aiobotocore": "WARNING"}
 
 
 def _redaction(_: Any, __: str, event_dict: EventDict) -> EventDict:

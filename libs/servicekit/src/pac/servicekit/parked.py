@@ -7,11 +7,10 @@ from dataclasses import dataclass, field
 from typing import Final
 
 import structlog
-from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
 from pac.eventlog import EventLog
-from pac.servicekit.broker import BrokerAway, kafka_options
+from pac.servicekit.broker import BrokerAway, kafka_producer
 from pac.servicekit.handling import Aside, Record
 from pac.servicekit.metrics import Metrics
 from pac.servicekit.settings import KafkaSettings
@@ -38,7 +37,7 @@ class DeadLetters:
         headers = [(name, text.encode()) for name, text in row.headers.items()]
         origin = f"{row.topic}/{row.partition}/{row.offset}"
         headers += [("pac_reason", reason.encode()), ("pac_origin", origin.encode())]
-        producer = AIOKafkaProducer(**kafka_options(self.settings), enable_idempotence=True, acks="all")
+        producer = kafka_producer(self.settings)
         try:
             await producer.start()
             await producer.send_and_wait(self.topic, row.value, key=row.key, headers=headers)

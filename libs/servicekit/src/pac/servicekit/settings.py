@@ -116,6 +116,11 @@ def _is_secret(annotation: Any) -> bool:
     return annotation in {SecretStr, SecretBytes} or any(_is_secret(inner) for inner in get_args(annotation))
 
 
+def _secret_fields(settings: type[BaseSettings]) -> set[str]:
+    fields = settings.model_fields.items()
+    return {name for name, info in fields if _is_secret(info.annotation) or any(map(_is_secret, info.metadata))}
+
+
 def variables_of(settings: type[BaseSettings]) -> dict[str, str]:
     """Field → the variable it is read from."""
     prefix = settings.model_config.get("env_prefix", "")
@@ -132,11 +137,10 @@ class _Environment(EnvSettingsSource):
 
     def _load_env_vars(self) -> Mapping[str, str | None]:
         found = dict(super()._load_env_vars())
-        faults = []
+        faults, secret = [], _secret_fields(self.settings_cls)
         for field, variable in variables_of(self.settings_cls).items():
-            info = self.settings_cls.model_fields[field]
             path = os.environ.get(f"{variable}_FILE")
-            if path is None or not (_is_secret(info.annotation) or any(_is_secret(m) for m in info.metadata)):
+            if path is None or field not in secret:
                 continue
             if os.environ.get(variable):
                 faults.append(f"{variable} and {variable}_FILE are both set: keep one")
@@ -156,8 +160,8 @@ def _unknown(settings: type[BaseSettings]) -> list[str]:
     prefix = str(settings.model_config.get("env_prefix", "")).upper()
     if not prefix:
         return []
-    known = {*variables_of(settings).values(), *getattr(settings, "also_known", ())}
-    known |= {f"{name}_FILE" for name in known}
+    variables, also = variables_of(settings), getattr(settings, "also_known", ())
+    known = {*variables.values(), *also, *(f"{variables[field]}_FILE" for field in _secret_fields(settings))}
     faults = []
     for name in sorted(os.environ):
         if not name.startswith(prefix) or name in known or _SERVICE_LINK.search(name):

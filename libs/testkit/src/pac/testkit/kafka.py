@@ -21,11 +21,25 @@ from pac.contracts.topics import ServiceName
 
 PARTITIONS = 3
 GONE_SECONDS = 20.0
+BACK_SECONDS = 40.0
+
+
+async def crash(stack: LocalStack, name: str) -> None:
+    """SIGKILL to a process of the stack; returns when its successor is ready."""
+
+    def pid() -> int | None:
+        return next((one.pid for one in stack.supervisor.status() if one.name == name and one.ready), None)
+
+    before = pid()
+    stack.supervisor.kill(name)
+    async with asyncio.timeout(BACK_SECONDS):
+        while pid() in {before, None}:  # noqa: ASYNC110 - the supervisor has no event for it
+            await asyncio.sleep(0.02)
 
 
 @dataclass(frozen=True)
 class KafkaServer:
-    """The broker of this test run. `kill` and `restart` for tests of outages; data and port stay."""
+    """The broker of this test run. `crash` and `restart` for tests of outages; data and port stay."""
 
     stack: LocalStack
 
@@ -84,9 +98,8 @@ class KafkaServer:
     async def restart(self) -> None:
         await self.stack.supervisor.restart("kafka")
 
-    def kill(self) -> None:
-        """SIGKILL; it is started again after a moment."""
-        self.stack.supervisor.kill("kafka")
+    async def crash(self) -> None:
+        await crash(self.stack, "kafka")
 
     @asynccontextmanager
     async def producer(self) -> AsyncIterator[Any]:
