@@ -1,6 +1,7 @@
 """A real runtime process, and a small server that packages come from."""
 
 import asyncio
+import contextlib
 import hashlib
 import os
 import shutil
@@ -140,10 +141,9 @@ def free_port() -> int:
 StartRuntime = Callable[..., Awaitable[RunningRuntime]]
 
 
-@pytest.fixture
-async def start_runtime(
-    tmp_path_factory: pytest.TempPathFactory, packages: PackageServer
-) -> AsyncIterator[StartRuntime]:
+@contextlib.asynccontextmanager
+async def runtimes(folder: Path, origin: str) -> AsyncIterator[StartRuntime]:
+    """Starts runtimes on one state folder, and ends what is left of them."""
     started: list[RunningRuntime] = []
     # Below /tmp itself: pytest's own folders are closed to the users that agents get under root.
     state = Path(tempfile.mkdtemp(prefix="pac-runtime-"))
@@ -152,13 +152,13 @@ async def start_runtime(
 
         async def start(environ: Mapping[str, str] | None = None) -> RunningRuntime:
             port = free_port()
-            log = tmp_path_factory.mktemp("runtime") / "runtime.log"
+            log = folder / f"runtime-{len(started)}.log"
             environment = {
                 **os.environ,
                 "LOCAL_RUNTIME_PORT": str(port),
                 "LOCAL_RUNTIME_SECRET": SECRET,
                 "LOCAL_RUNTIME_STATE_DIR": str(state / "state"),
-                "LOCAL_RUNTIME_PACKAGE_ORIGINS": packages.origin,
+                "LOCAL_RUNTIME_PACKAGE_ORIGINS": origin,
                 "LOCAL_RUNTIME_RESTART_BACKOFF_SECONDS": "0.1",
                 "LOCAL_RUNTIME_PING_SECONDS": "0.5",
                 "GATEWAY_KEY_PEPPER": CANARY,
@@ -188,6 +188,19 @@ async def start_runtime(
                 runtime.process.send_signal(signal.SIGTERM)
                 await asyncio.to_thread(runtime.process.wait, 10)
         shutil.rmtree(state, ignore_errors=True)
+
+
+@pytest.fixture
+async def start_runtime(tmp_path: Path, packages: PackageServer) -> AsyncIterator[StartRuntime]:
+    async with runtimes(tmp_path, packages.origin) as start:
+        yield start
+
+
+@pytest.fixture(scope="module")
+async def shared_runtime(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[RunningRuntime]:
+    """One for all tests of a file that neither need packages nor leave anything behind."""
+    async with runtimes(tmp_path_factory.mktemp("runtime"), "http://127.0.0.1:1") as start:
+        yield await start()
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 import subprocess
 import time
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -87,12 +88,11 @@ def test_pixell_refuses_what_we_refuse_without_env(make_folder: Any, pixell: Pat
 
 
 def test_ten_thousand_entries_are_inspected_quickly(tmp_path: Path, make_folder: Any) -> None:
-    folder = make_folder()
-    for number in range(9_800):
-        path = folder / "src" / f"folder{number % 100}" / f"file{number}.txt"
-        path.parent.mkdir(exist_ok=True)
-        path.write_text("x")
-    package = write_package(folder, tmp_path / "large.apkg")
+    package = write_package(make_folder(), tmp_path / "large.apkg")
+    with zipfile.ZipFile(package, "a", zipfile.ZIP_DEFLATED) as archive:
+        for number in range(9_980):
+            archive.writestr(f"src/folder{number % 100}/file{number}.txt", b"x")
+
     seconds = min(_timed(package) for _ in range(3))
     assert seconds < 0.5, f"took {seconds:.3f} s of processor time; about 0.08 s is usual"
 

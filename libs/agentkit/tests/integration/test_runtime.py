@@ -240,6 +240,28 @@ async def test_an_agent_that_dies_is_started_again_and_given_up_in_the_end(
     assert (await runtime.settled("d-1", "failed"))["message"] == "The agent ended with code 7"
 
 
+async def test_an_agent_that_does_not_answer_is_not_healthy_until_it_does(
+    runtime: Any, packages: Any, make_folder: Any, tmp_path: Path, until: Any
+) -> None:
+    main = "import time\n\nasync def handler(context):\n    time.sleep(4)\n    return 'awake'\n"
+    await runtime.deploy("d-1", put(packages, make_folder, tmp_path, main=main))
+    await runtime.settled("d-1")
+    sleeping = asyncio.create_task(runtime.invoke("d-1"))
+
+    async def silent() -> Any:
+        health = await runtime.health("d-1")
+        return None if health["healthy"] else health
+
+    health = await until(silent)
+    assert (health["status"], health["message"]) == ("healthy", "The agent does not answer")
+    assert (await sleeping)["response"] == "awake"
+
+    async def answers() -> bool | None:
+        return (await runtime.health("d-1"))["healthy"] or None
+
+    await until(answers)
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 async def test_the_end_of_the_runtime_leaves_no_agent(  # noqa: PLR0917 - fixtures
     number: signal.Signals, runtime: Any, packages: Any, make_folder: Any, tmp_path: Path, until: Any

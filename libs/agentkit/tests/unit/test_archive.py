@@ -49,6 +49,11 @@ def test_data_around_the_archive_is_refused(stored: Store, craft: Any) -> None:
     assert codes(stored(raw[:-2] + b"\x04\0note")) == ["archive_comment"]
 
 
+def test_a_format_newer_than_needed_is_refused(stored: Store, craft: Any) -> None:
+    raw = craft.good().raw()
+    assert codes(stored(craft.patched(raw, craft.central(raw, MAIN) + 6, "<H", 148))) == ["format_too_new"]
+
+
 def test_two_archives_in_one_file_are_refused(stored: Store, craft: Any) -> None:
     assert "leading_data" in codes(stored(craft.good().raw() + craft.good().raw()))
 

@@ -23,6 +23,7 @@ KNOWN_FLAGS = ENCRYPTED | DESCRIPTOR | UTF8 | DEFLATE_LEVEL
 ZIP64_EXTRA, UNICODE_PATH_EXTRA = 0x0001, 0x7075
 FULL32 = 0xFFFFFFFF
 COMMENT_BYTES = 0xFFFF
+NEWEST_FORMAT = 45  # zip 4.5; what comes later is encryption and other methods
 LOCAL_EXTRA_GUESS = 64
 REBUILD = "Build the package again with `pac build` or `pixell build`, writing to a file and not to a pipe."
 
@@ -122,6 +123,8 @@ class _Reader:
         found = [name_fault] if name_fault else []
         found.extend(_flag_faults(flags, method))
         found.extend(_mode_faults(name, attributes >> 16, size))
+        if fields[2] & 0xFF > NEWEST_FORMAT and method in (STORED, DEFLATED):
+            found.append(("format_too_new", "asks for a newer zip format than packages may use"))
         if comment_bytes:
             found.append(("entry_comment", "carries a comment"))
         if disk or FULL32 in (packed, size, fields[16]):
