@@ -219,3 +219,19 @@ async def test_a_signal_of_choice_reaches_the_process(supervisor: Supervisor, tm
     supervisor.kill("one", signal.SIGUSR1)
     assert await until((tmp_path / "heard").exists, 5)
     assert supervisor.status()[0].restarts == 0
+
+
+async def test_one_that_says_it_is_not_ready_any_more_and_ends_is_started_again(
+    supervisor: Supervisor, tmp_path: Path
+) -> None:
+    """What a service does at SIGTERM; only its very first start may fail for good."""
+    code = READY + (
+        "signal.signal(signal.SIGTERM, lambda *_: pathlib.Path(sys.argv[1]).unlink())\n"
+        "while pathlib.Path(sys.argv[1]).exists(): time.sleep(0.01)\n"
+        "time.sleep(0.3)"
+    )
+    await supervisor.start(spec(tmp_path, "polite", code))
+    before = pid_of(supervisor, "polite")
+    supervisor.kill("polite", signal.SIGTERM)
+    assert await until(lambda: pid_of(supervisor, "polite") not in (None, before), 5.0)
+    await supervisor.wait_ready("polite", timeout_seconds=5)

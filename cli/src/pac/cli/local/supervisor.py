@@ -51,6 +51,7 @@ class Supervised:
     gone: asyncio.Event = field(default_factory=asyncio.Event)  # stopped on purpose, for good
     wanted: bool = True
     restarts: int = 0
+    has_started: bool = False  # was ready once: from then on it is restarted, however it ends
     keeper: asyncio.Task[None] | None = None
 
 
@@ -205,17 +206,14 @@ class Supervisor:
     async def _keep(self, one: Supervised) -> None:
         """Watches one process through all its lives; ends when it is not wanted any more, or failed its first start."""
         backoff = self._pace.first_backoff
-        first = True
         while True:
             born = time.monotonic()
             watch = asyncio.create_task(self._watch(one))
             await one.exited.wait()
             watch.cancel()
-            was_ready = one.ready.is_set()
             self._bury(one)
-            if not one.wanted or (first and not was_ready):
+            if not one.wanted or not one.has_started:
                 return
-            first = False
             if time.monotonic() - born > self._pace.settled_after:
                 backoff = self._pace.first_backoff
             await asyncio.sleep(backoff)
@@ -245,6 +243,7 @@ class Supervisor:
             answer = await one.spec.ready()
             if answer != one.ready.is_set():
                 one.ready.set() if answer else one.ready.clear()
+                one.has_started = one.has_started or answer
                 self._on_change()
             logs.rotate(one.spec.log_file)
             await asyncio.sleep(self._pace.while_ready if answer else self._pace.until_ready)
