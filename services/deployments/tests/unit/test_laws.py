@@ -44,6 +44,11 @@ def live_through(hub: Hub, seed: int) -> World:
     return world
 
 
+def live_through_all(hub: Hub, runs: int) -> Counter[str]:
+    """How each ended."""
+    return Counter([live_through(hub, seed).state.status for seed in range(runs)])
+
+
 @given(seed=st.integers(0, 2**32))
 @settings(max_examples=RUNS, deadline=None)
 def test_every_deployment_ends_settled_in_any_order(seed: int) -> None:
@@ -51,8 +56,7 @@ def test_every_deployment_ends_settled_in_any_order(seed: int) -> None:
 
 
 def test_all_ends_are_seen() -> None:
-    ends = Counter(live_through(DEPLOYMENT, seed).state.status for seed in range(150))
-    assert set(ends) == {"completed", "failed", "cancelled", "rejected"}
+    assert set(live_through_all(DEPLOYMENT, RUNS)) == {"completed", "failed", "cancelled", "rejected"}
 
 
 Rule = Callable[[Deployment, Command, Sequence[DeploymentEvent]], Sequence[DeploymentEvent]]
@@ -118,11 +122,8 @@ def limit_of_attempts(
     ],
 )
 def test_without_the_rule_a_law_breaks(rule: Rule) -> None:
-    hub = without(rule)
-    with pytest.raises(AssertionError) as broken:
-        for seed in range(MUTANT_RUNS):
-            live_through(hub, seed)
-    assert str(broken.value), "a law says what is broken"
+    with pytest.raises(AssertionError):
+        live_through_all(without(rule), MUTANT_RUNS)
 
 
 # ---- commands that no honest neighbour would give
