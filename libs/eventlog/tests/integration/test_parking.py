@@ -1,0 +1,156 @@
+"""Messages set aside: held in order with their subject, tried again, given up only by people."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from pac.eventlog import EventLog, Parking, Patience, Raw, TooEarly
+from pac.testkit.eventually import eventually
+
+QUICK = Patience(early_shortest=0.01, early_longest=0.05, shortest=0.01, longest=0.05, outage=0.01, poll=0.02)
+PATIENT = Patience(early_shortest=60, early_longest=60, poll=0.02)
+
+
+def raw(subject: str, offset: int, partition: int = 0) -> Raw:
+    return Raw("gateway.events", partition, offset, subject.encode(), b"{}", [("ce_id", b"\xff1")])
+
+
+class Handler:
+    """Handles what it is told to; remembers what came, in order."""
+
+    def __init__(self) -> None:
+        self.handled: list[tuple[str, int]] = []
+        self.tried: list[tuple[str, int]] = []
+        self.faults: dict[str, BaseException] = {}
+
+    async def __call__(self, message: Raw) -> None:
+        self.tried.append((message.subject, message.offset))
+        if (fault := self.faults.get(message.subject)) is not None:
+            raise fault
+        self.handled.append((message.subject, message.offset))
+
+
+@asynccontextmanager
+async def running(parking: Parking, handler: Handler) -> AsyncIterator[None]:
+    task = asyncio.create_task(parking.run(handler))
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def given_up(parking: Parking) -> bool:
+    return (await parking.list())[0].dead_at is not None
+
+
+async def empty(parking: Parking) -> None:
+    async def nothing_left() -> bool:
+        return await parking.list() == []
+
+    await eventually(nothing_left)
+
+
+async def test_a_subject_is_held_and_handled_in_order(event_log: EventLog) -> None:
+    parking, handler = Parking(event_log, "packages", patience=QUICK), Handler()
+    for offset in range(5):
+        await parking.park(raw("a", offset), "early", early=True)
+        await parking.park(raw("b", offset, partition=1), "early", early=offset % 2 == 0)
+    await parking.park(raw("a", 3), "came twice", early=True)
+    assert await parking.held(["a", "b", "c"]) == {"a", "b"}
+    assert not await Parking(event_log, "billing").is_parked("a")
+    first = (await parking.list())[0]
+    assert first.raw == raw("a", 0)
+    async with running(parking, handler):
+        await empty(parking)
+    assert [message for message in handler.handled if message[0] == "a"] == [("a", n) for n in range(5)]
+    assert [message for message in handler.handled if message[0] == "b"] == [("b", n) for n in range(5)]
+    assert not await parking.is_parked("a")
+
+
+async def test_too_early_is_tried_without_limit_and_holds_only_its_subject(event_log: EventLog) -> None:
+    patience = Patience(early_shortest=0.001, early_longest=0.002, poll=0.002, attempts_limit=2)
+    parking, handler = Parking(event_log, "packages", patience=patience), Handler()
+    handler.faults["a"] = TooEarly("no such app yet")
+    await parking.park(raw("a", 0), "early", early=True)
+    await parking.park(raw("a", 1), "behind", early=True)
+    await parking.park(raw("b", 2), "early", early=True)
+    async with running(parking, handler):
+        await eventually(lambda: len(handler.tried) >= 20)
+        assert handler.handled == [("b", 2)]
+        assert ("a", 1) not in handler.tried
+        del handler.faults["a"]
+        await empty(parking)
+    assert handler.handled == [("b", 2), ("a", 0), ("a", 1)]
+
+
+async def test_news_of_its_subject_has_an_early_message_tried_at_once(event_log: EventLog) -> None:
+    parking, handler = Parking(event_log, "packages", patience=PATIENT), Handler()
+    await parking.park(raw("a", 0), "early", early=True)
+    async with running(parking, handler):
+        await parking.heard("b")
+        await parking.heard("a")
+        await empty(parking)
+    assert handler.handled == [("a", 0)]
+
+
+async def test_a_message_that_fails_is_copied_once_and_its_subject_stays_held(event_log: EventLog) -> None:
+    copies: list[Raw] = []
+
+    async def publish(message: Raw, reason: str) -> None:
+        assert reason == "ZeroDivisionError"
+        copies.append(message)
+
+    patience = Patience(shortest=0.005, longest=0.01, poll=0.01, attempts_limit=3)
+    parking, handler = Parking(event_log, "packages", publish=publish, patience=patience), Handler()
+    handler.faults["a"] = ZeroDivisionError()
+    await parking.park(raw("a", 0), "failed", early=False)
+    await parking.park(raw("a", 1), "behind", early=False)
+    async with running(parking, handler):
+        await eventually(lambda: given_up(parking))
+        await parking.park(raw("b", 2), "early", early=True)
+        await eventually(lambda: ("b", 2) in handler.handled)
+        assert copies == [raw("a", 0)]
+        assert handler.tried.count(("a", 0)) == 3
+        assert await parking.is_parked("a")
+        del handler.faults["a"]
+        await parking.replay((await parking.list())[0].id)
+        await empty(parking)
+    assert handler.handled == [("b", 2), ("a", 0), ("a", 1)]
+
+
+async def test_an_outage_does_not_count_as_an_attempt(event_log: EventLog) -> None:
+    patience = Patience(shortest=0.001, outage=0.001, poll=0.002, attempts_limit=1)
+    parking, handler = Parking(event_log, "packages", patience=patience), Handler()
+    handler.faults["a"] = OSError("away")
+    await parking.park(raw("a", 0), "failed", early=False)
+    async with running(parking, handler):
+        await eventually(lambda: len(handler.tried) >= 5)
+        del handler.faults["a"]
+        await empty(parking)
+
+
+async def test_what_is_parked_in_a_transaction_that_fails_is_not_parked(event_log: EventLog, example: Any) -> None:
+    parking = Parking(event_log, "packages")
+    with pytest.raises(ZeroDivisionError):
+        await _park_and_fail(parking, event_log, example)
+    assert await parking.list() == []
+
+
+async def _park_and_fail(parking: Parking, log: EventLog, example: Any) -> None:
+    async with log.transaction(cause=example.cause) as tx:
+        await parking.park(raw("a", 0), "early", early=True, tx=tx)
+        raise ZeroDivisionError
+
+
+async def test_dropping_moves_the_inbox_over_the_message(event_log: EventLog, example: Any) -> None:
+    parking, app = Parking(event_log, "packages"), uuid4()
+    await parking.park(raw(str(app), 0), "failed", early=False)
+    (parked,) = await parking.list()
+    await parking.drop(parked.id, example.message(app, 1))
+    assert await parking.list() == []
+    assert await event_log.advance(example.message(app, 2))
