@@ -9,8 +9,7 @@ from pac.contracts.runtime_notifier import RuntimeFailed, RuntimeReady
 from pac.eventlog import AlreadySeen, TooEarly
 from pac.runtime_notifier.watching import Pace
 from pac.testkit.fake_runtime import Manners, Script
-
-from .conftest import SIGNATURE, MakeNotifier, Notifier
+from pac.testkit.notifier import SIGNATURE, MakeNotifier, Notifier
 
 
 async def test_a_healthy_runtime_is_told_once(notifier: Notifier) -> None:
@@ -56,10 +55,14 @@ async def test_what_stays_unclear_is_left_to_the_hubs_deadline(make_notifier: Ma
     notifier = await make_notifier(pace=Pace(0.02, 0.1, 0.1, late_limit_seconds=0.2))
     app_id, deployment_id = await notifier.app(), uuid4()
     notifier.fake.script[str(deployment_id)] = Script(manners=manners)
-    await notifier.notify(app_id, deployment_id, 1, due_seconds=0.5)
+    await notifier.notify(app_id, deployment_id, 1, due_seconds=3.0)
+
+    async def asked() -> bool:
+        return bool(notifier.fake.posts)
+
+    await notifier.until(asked, "it is given")
     await notifier.at_rest()
     assert await notifier.events(deployment_id) == []
-    assert notifier.fake.posts
 
 
 async def test_a_failure_is_told_without_the_address_it_quotes(notifier: Notifier) -> None:

@@ -11,8 +11,7 @@ from pac.runtime_notifier import running
 from pac.runtime_notifier.app import orphans
 from pac.runtime_notifier.running import App
 from pac.testkit.fake_runtime import Script
-
-from .conftest import MakeNotifier, Notifier
+from pac.testkit.notifier import MakeNotifier, Notifier
 
 
 async def given(notifier: Notifier, prefix: object) -> None:

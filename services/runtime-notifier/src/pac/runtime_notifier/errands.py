@@ -75,6 +75,11 @@ class Errand(Stored):
     def key(self) -> str:
         return self.wire_id if self.kind == "give" else f"stop:{self.wire_id}"
 
+    @property
+    def is_again(self) -> bool:
+        """Of the notifier's own accord."""
+        return self.wire_id.startswith(f"{self.deployment_id}-r")
+
     def payload(self) -> dict[str, JsonValue]:
         payload: dict[str, JsonValue] = self.model_dump(mode="json")
         return payload

@@ -142,7 +142,8 @@ class Watch:
             version=facts.package_version,
             url=url,
             sha256=facts.sha256,
-            force_refresh=facts.force_overwrite,
+            # The runtime keeps packages by app and version: another release may have left its bytes there.
+            force_refresh=facts.force_overwrite or errand.is_again,
             environment=environment,
         )
         answer = await self.runtime.deploy(package)
