@@ -56,7 +56,8 @@ class Failure:
         """For what aiohttp itself refuses."""
         code = CODE_OF_STATUS.get(status, ErrorCode.INVALID_REQUEST if status < 500 else ErrorCode.INTERNAL)  # noqa: PLR2004
         sentence = "The request body is too large" if code is ErrorCode.TOO_LARGE else ERRORS[code].sentence
-        return cls(code, sentence, headers=headers or {}, close=close)
+        fields = {"details": ["The request could not be read"]} if code is ErrorCode.INVALID_REQUEST else {}
+        return cls(code, sentence, fields=fields, headers=headers or {}, close=close)
 
     @property
     def status(self) -> int:

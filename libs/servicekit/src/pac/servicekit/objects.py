@@ -105,7 +105,7 @@ class Objects:
             response_checksum_validation="when_required",
             connect_timeout=3,
             read_timeout=30,
-            retries={"max_attempts": 3, "mode": "standard"},
+            retries={"max_attempts": 2, "mode": "standard"},
             max_pool_connections=16,
         )
         endpoint = self.settings.endpoint_url
@@ -206,8 +206,9 @@ class Objects:
     async def chunks(self, key: str) -> AsyncIterator[bytes]:
         with _translated(key):
             found = await self._client.get_object(Bucket=self.settings.bucket, Key=key)
-            async with found["Body"] as body:
-                while chunk := await body.read(CHUNK_BYTES):
+            body = found["Body"]
+            async with body:
+                while chunk := await body.content.read(CHUNK_BYTES):
                     yield chunk
 
     async def get_to_file(self, key: str, path: Path, *, sha256: str | None = None) -> Stored:
