@@ -91,7 +91,7 @@ def build_service(settings: Settings, objects_settings: ObjectsSettings, clock: 
             Subscription(ServiceName.GATEWAY, consumers.on_gateway_event),
         ),
         readers=(
-            Relay(log, settings.kafka_servers),
+            Relay(log, settings.kafka_servers, ServiceName.PACKAGES.topic),
             Worker(jobs, work.handle, parallel=settings.steps_parallel),
             Sweep(leftovers, settings.temp_dir, settings.sweep_interval_seconds, age),
         ),

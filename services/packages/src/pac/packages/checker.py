@@ -22,7 +22,7 @@ TOO_EXPENSIVE = Problem(code="too_expensive", message="The package takes more ti
 Kind = Literal["inspect", "verify"]
 
 
-class CheckerDied(OSError):
+class CheckerDied(OSError):  # noqa: N818 - says what happened
     """Not by its limits: nothing is known of the package, look again."""
 
 

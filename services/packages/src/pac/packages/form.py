@@ -25,7 +25,7 @@ class Form:
     version: str | None = None
     release_notes: str | None = None
     force_overwrite: bool = False
-    environment: Mapping[str, str] = field(default=NO_ENVIRONMENT, repr=False)
+    environment: Mapping[str, str] = field(default_factory=dict, repr=False)
     signature: bytes | None = field(default=None, repr=False)
     faults: tuple[Problem, ...] = ()
 

@@ -102,13 +102,13 @@ class Shelf:
 
     async def holders(self, package_ids: Sequence[UUID]) -> dict[UUID, Holder]:
         users = (
-            select(func.coalesce(func.array_agg(submissions.c.deployment_id), "{}"))
+            select(func.array_agg(submissions.c.deployment_id))
             .where((submissions.c.package_id == packages.c.package_id) & submissions.c.open)
             .scalar_subquery()
         )
         columns = (packages.c.package_id, packages.c.status, packages.c.kept, users.label("users"))
         rows = await self.connection.execute(select(*columns).where(packages.c.package_id.in_(package_ids)))
-        return {row[0]: Holder(row[0], Status(row[1]), row[2], frozenset(row[3])) for row in rows}
+        return {row[0]: Holder(row[0], Status(row[1]), row[2], frozenset(row[3] or ())) for row in rows}
 
     async def holder(self, package_id: UUID) -> Holder:
         return (await self.holders([package_id]))[package_id]
