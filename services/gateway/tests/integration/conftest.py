@@ -25,7 +25,8 @@ from pac.gateway.settings import Settings
 from pac.servicekit.http import build_http
 from pac.servicekit.identity import IdentitySigner, IdentityVerifier
 from pac.servicekit.listener import Listener
-from pac.testkit.postgres import Database, DatabaseOf
+from pac.testkit.laws import broken_laws
+from pac.testkit.postgres import Database, DatabaseOf, PostgresServer
 
 ADMIN_KEY = "operator-of-the-tests"
 SIGNER = IdentitySigner(bytes(range(32)))
@@ -212,9 +213,8 @@ async def serving(
         yield Gateway(port, http, service.log)
 
 
-@pytest_asyncio.fixture(loop_scope="session")
-async def stage(database_of: DatabaseOf) -> AsyncIterator[Stage]:
-    database = await database_of("pac.gateway")
+@asynccontextmanager
+async def staged(database: Database) -> AsyncIterator[Stage]:
     packages, deployments, billing = (
         Upstream(name) for name in (ServiceName.PACKAGES, ServiceName.DEPLOYMENTS, ServiceName.BILLING)
     )
@@ -224,3 +224,25 @@ async def stage(database_of: DatabaseOf) -> AsyncIterator[Stage]:
             stack.push_async_callback(upstream.stop)
         gateway = await stack.enter_async_context(serving(database, (packages, deployments, billing)))
         yield Stage(database, packages, deployments, billing, gateway)
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def shared_database(postgres: PostgresServer) -> AsyncIterator[Database]:
+    """One for all tests, which see no more of each other than accounts do; lawful at the end."""
+    database = await postgres.create("pac.gateway")
+    yield database
+    assert not await broken_laws(database.superuser_url)
+    await postgres.drop(database)
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def stage(shared_database: Database) -> AsyncIterator[Stage]:
+    async with staged(shared_database) as ready:
+        yield ready
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def own_stage(database_of: DatabaseOf) -> AsyncIterator[Stage]:
+    """With a database that nobody else writes to."""
+    async with staged(await database_of("pac.gateway")) as ready:
+        yield ready

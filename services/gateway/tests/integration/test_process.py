@@ -81,7 +81,9 @@ async def started(stage: "Stage", kafka_servers: str, output: Path) -> AsyncIter
             await process.wait()
 
 
-async def test_the_process_serves_says_what_it_did_and_ends(stage: "Stage", kafka: KafkaServer, tmp_path: Path) -> None:
+async def test_the_process_serves_tells_and_ends(own_stage: "Stage", kafka: KafkaServer, tmp_path: Path) -> None:
+    stage = own_stage
+
     async def count(request: web.Request) -> web.StreamResponse:
         return web.json_response({"size": sum([len(chunk) async for chunk in request.content.iter_any()])})
 
