@@ -135,7 +135,10 @@ async def test_a_deployment_lives_from_topic_to_topic(service_of: ServiceOf, kaf
         async with asyncio.timeout(PATIENCE_SECONDS):
             while not await counted():  # noqa: ASYNC110 - the projection tells nobody
                 await asyncio.sleep(0.05)
-        assert "queue_deployments_waiting 0.0" in (await client.admin("/metrics")).body
+        metrics = (await client.admin("/metrics")).body
+        assert "queue_deployments_waiting 0.0" in metrics
+        assert 'deployments_ended_total{code="",outcome="succeeded"} 1.0' in metrics
+        assert 'deployment_step_seconds_count{outcome="completed",step="finalize"} 1.0' in metrics
     records = await kafka.records("deployments.events")
     types = [dict(record.headers)["ce_type"].decode() for record in records]
     assert types == [

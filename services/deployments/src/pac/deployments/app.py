@@ -5,6 +5,7 @@ from pac.deployments.api import Api, StatsCache
 from pac.deployments.clock import utc_now
 from pac.deployments.consumers import Consumers
 from pac.deployments.domain import decider
+from pac.deployments.figures import Figures
 from pac.deployments.projections import Deployments
 from pac.deployments.queries import Queries
 from pac.deployments.queue import Queue
@@ -14,14 +15,15 @@ from pac.deployments.sweeper import Sweeper
 from pac.eventlog import EventLog, Projector, Relay, create_engine
 from pac.servicekit.http import Route
 from pac.servicekit.kafka import Consuming, Subscription, kafka_producer
-from pac.servicekit.metrics import Sample
+from pac.servicekit.metrics import Metrics, Sample
 from pac.servicekit.service import Service
 
 
 def build_service(settings: Settings) -> Service:
     engine = create_engine(settings.database_url.get_secret_value(), pool_size=settings.pool_size)
     log = EventLog(engine, ServiceName.DEPLOYMENTS)
-    hub, queue, consuming = decider(settings.policy), Queue(), Consuming()
+    metrics, consuming = Metrics(), Consuming()
+    hub, queue = decider(settings.policy), Queue(Figures(metrics.registry))
     projector = Projector(log, Deployments())
     queries = Queries(log, settings.thresholds, settings.parallel_per_account, projector.name)
     api = Api(log, hub, queries, StatsCache(queries, utc_now))
@@ -51,6 +53,7 @@ def build_service(settings: Settings) -> Service:
             Sample("queue_deployments_stuck", "Deployments past their deadline", lambda: queries.stuck(utc_now())),
         ],
         consuming=consuming,
+        metrics=metrics,
     )
 
 

@@ -5,7 +5,7 @@ DeploymentCompleted, in their transaction, by the state alone.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
@@ -14,6 +14,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from pac.contracts.deployments import DeploymentCompleted, DeploymentEvent, DeploymentStarted
 from pac.deployments.domain import OPEN, Deployment
+from pac.deployments.figures import Figures
 from pac.deployments.tables import apps, queue, turns
 from pac.eventlog import Cause, Transaction
 
@@ -45,6 +46,8 @@ def row_of(now: Deployment) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Queue:
+    figures: Figures = field(default_factory=Figures)
+
     async def record(
         self,
         tx: Transaction,
@@ -54,6 +57,7 @@ class Queue:
     ) -> None:
         if not events:
             return
+        tx.after_commit.append(lambda: self.figures.count(events, after))
         for event in events:
             if isinstance(event, DeploymentStarted):
                 await self._started(tx, event)
