@@ -11,7 +11,6 @@ import pytest_asyncio
 
 from pac.billing.accounts import Accounts
 from pac.billing.consumers import Consumers
-from pac.billing.laws import check_ledger
 from pac.billing.queries import Queries
 from pac.contracts.base import Event, Outcome, Source, Step
 from pac.contracts.deployments import DeploymentAborted, DeploymentQueued, StepStarted
@@ -19,7 +18,8 @@ from pac.contracts.envelope import Envelope
 from pac.contracts.gateway import AccountOpened
 from pac.contracts.topics import ServiceName
 from pac.eventlog import EventLog, Message
-from pac.testkit.postgres import EventLogOf
+from pac.testkit.ledger import money_holds
+from pac.testkit.postgres import DatabaseOf, EventLogOf
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 MIB = 1_048_576
@@ -101,9 +101,9 @@ class Billing:
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def billing(event_log_of: EventLogOf) -> AsyncIterator[Billing]:
-    log = await event_log_of(ServiceName.BILLING)
+async def billing(database_of: DatabaseOf, event_log_of: EventLogOf) -> AsyncIterator[Billing]:
+    database = await database_of("pac.billing")
+    log = await event_log_of(ServiceName.BILLING, database=database)
     accounts = Accounts()
     yield Billing(log, Consumers(log, accounts, SIGN_UP_CREDITS), Queries(log.engine))
-    async with log.engine.connect() as connection:
-        await check_ledger(connection)
+    await money_holds(database.url)

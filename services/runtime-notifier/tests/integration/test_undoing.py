@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 import pytest
@@ -36,14 +37,33 @@ async def test_ready_after_the_abort_gets_the_current_release_given_again(make_n
     assert len(await notifier.events(first)) == 1  # given again is nobody's answer
 
 
+async def test_what_is_aborted_on_its_way_is_stopped_where_that_is_possible(notifier: Notifier) -> None:
+    app_id = await notifier.app()
+    first, second = await notifier.running(app_id, 1), uuid4()
+    notifier.fake.script[str(second)] = Script(held=True)
+    await notifier.notify(app_id, second, 2)
+    await given(notifier, second)
+    await notifier.abort(app_id, second)
+    await notifier.at_rest()
+    assert notifier.fake.stops == [f"{second}-a1"]
+    assert notifier.fake.serving(app_id) == [f"{first}-a1"]
+    assert await notifier.events(second) == []
+
+
 async def test_ready_after_the_deadline_and_the_abort_is_undone_too(make_notifier: MakeNotifier) -> None:
     notifier = await make_notifier(stops_deployments=False)
     app_id = await notifier.app()
     first, second = await notifier.running(app_id, 1), uuid4()
     notifier.fake.script[str(second)] = Script(held=True)
-    await notifier.notify(app_id, second, 2, due_seconds=0.1)
+    due_at = datetime.now(UTC) + timedelta(seconds=3)
+    await notifier.notify(app_id, second, 2, due_seconds=3)
     await given(notifier, second)
-    await notifier.notify(app_id, second, 2, attempt=2, due_seconds=0.1)
+
+    async def overdue() -> bool:
+        return datetime.now(UTC) > due_at
+
+    await notifier.until(overdue, "its deadline is over")
+    await notifier.notify(app_id, second, 2, attempt=2, due_seconds=3)
     await notifier.abort(app_id, second)
     notifier.fake.release(str(second))
     await notifier.serves(app_id, f"{first}-r")
