@@ -18,6 +18,7 @@ from pac.cli.output import Format, Output, StateDir, complain, expected, say, sa
 
 READY_LINE = "\0ready"
 BURY_SECONDS = 5.0
+OURSELVES = (sys.executable, "-m", "pac.cli")
 
 
 @expected
@@ -153,7 +154,7 @@ def _signals() -> _Asked:
 
 def _detach(folder: Path, *, fresh: bool) -> int:
     """Starts ourselves again in a session of its own, and shows what it says until it is ready."""
-    command = [sys.executable, "-m", "pac.cli", "up-detached", "--state-dir", str(folder)]
+    command = [*OURSELVES, "up-detached", "--state-dir", str(folder)]
     with subprocess.Popen(  # noqa: S603 (argv is ours)
         [*command, *(["--fresh"] if fresh else [])],
         stdin=subprocess.DEVNULL,

@@ -52,7 +52,7 @@ class Kafka:
             cwd=self.folder,
             log_file=self.logs / "kafka.log",
             ready=KafkaProbe(self.port),
-            stop_timeout_seconds=3.5,  # what a SIGKILL leaves, the broker recovers from its log
+            stop_timeout_seconds=3.0,  # what a SIGKILL leaves, the broker recovers from its log
         )
 
     @property

@@ -76,7 +76,7 @@ class Postgres:
             ready=PostgresProbe(self.port, SUPERUSER),
             user=user,
             stop_signal=signal.SIGINT,  # "fast": ends sessions and writes a checkpoint
-            stop_timeout_seconds=3.5,
+            stop_timeout_seconds=3.0,
         )
 
 

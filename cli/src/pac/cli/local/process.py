@@ -30,7 +30,7 @@ class ProcessSpec:
     stop_signal: signal.Signals = signal.SIGTERM
     after: tuple[str, ...] = ()
     ready_timeout_seconds: float = 60.0
-    stop_timeout_seconds: float = 5.5
+    stop_timeout_seconds: float = 5.0
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,8 @@ def started_at(pid: int) -> str | None:
     """
     try:
         process = psutil.Process(pid)
-        if process.status() == psutil.STATUS_ZOMBIE:
+        # A program of many threads may be a zombie while its last threads still hold its ports.
+        if process.status() == psutil.STATUS_ZOMBIE and process.num_threads() <= 1:
             return None
         if sys.platform != "linux":
             return f"{process.create_time():.2f}"

@@ -71,7 +71,7 @@ class S3:
             cwd=self.folder,
             log_file=self.logs / "s3.log",
             ready=HttpProbe(self.port, "/", statuses=(403,)),  # unsigned, so refused: it serves
-            stop_timeout_seconds=3.5,
+            stop_timeout_seconds=3.0,
         )
 
     def _properties(self) -> str:
