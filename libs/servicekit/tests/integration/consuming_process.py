@@ -1,7 +1,6 @@
 """A service as a process of its own, for tests that end it: counts what it hears, and has a slow and a waiting path."""
 
 import asyncio
-import sys
 
 from aiohttp import web
 from pydantic_settings import SettingsConfigDict
@@ -56,4 +55,4 @@ def build(settings: Settings) -> Service:
 
 
 if __name__ == "__main__":
-    sys.exit(run(lambda: build(load_settings(Settings))))
+    run(lambda: build(load_settings(Settings)))

@@ -385,11 +385,11 @@ async def test_a_broker_that_is_killed_and_comes_back_costs_nothing(bench: Bench
 class AcknowledgesFirst(Subscriptions):
     """The mutant: commits before the effects, as FastStream does by default."""
 
-    async def _consume(self, records: Any) -> None:
+    async def _consume(self, found: Any) -> None:
         client = self.client
         assert client is not None
-        await self._acknowledge(client, records, ())
-        await super()._consume(records)
+        await self._acknowledge(client, found, ())
+        await super()._consume(found)
 
 
 @pytest.mark.parametrize("kind", [Subscriptions, AcknowledgesFirst])

@@ -81,12 +81,20 @@ class PolledConsumer(AIOKafkaConsumer):  # type: ignore[misc] # aiokafka ships n
 
 
 async def existing_topics(settings: KafkaSettings) -> set[str]:
-    """The broker's topics. Raises BrokerAway."""
+    """The broker's topics of which every partition has a leader. Raises BrokerAway.
+
+    Who subscribes to one that is just being made gets no partitions, and learns better only with the next metadata.
+    """
     client = AIOKafkaClient(**kafka_options(settings))
     try:
         await client.bootstrap()
         cluster = await client.fetch_all_metadata()
-        return set(cluster.topics())
+        return {
+            topic
+            for topic in cluster.topics()
+            if (partitions := cluster.partitions_for_topic(topic))
+            and partitions == cluster.available_partitions_for_topic(topic)
+        }
     except KafkaError as away:
         raise BrokerAway(f"Kafka does not answer ({type(away).__name__})") from away
     finally:

@@ -3,7 +3,7 @@
 import asyncio
 import random
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol, get_args, get_type_hints
 
@@ -12,7 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from pac.contracts.envelope import NotAnEvent, from_kafka
 from pac.contracts.topics import ServiceName
-from pac.eventlog import AlreadySeen, EventLog, Message, TooEarly
+from pac.eventlog import AlreadySeen, EventLog, Message, Raw, TooEarly
 from pac.servicekit.metrics import Metrics
 
 logger = structlog.get_logger(__name__)
@@ -40,47 +40,21 @@ class Subscription:
         return TypeAdapter(union)
 
 
-class Record(Protocol):
-    """A message as Kafka gives it, or as it was parked."""
-
-    @property
-    def topic(self) -> str: ...
-    @property
-    def partition(self) -> int: ...
-    @property
-    def offset(self) -> int: ...
-    @property
-    def key(self) -> bytes | None: ...
-    @property
-    def value(self) -> bytes | None: ...
-    @property
-    def headers(self) -> Any: ...
-
-
-@dataclass(frozen=True)
-class Aside:
-    """Why a message cannot be handled now. `early`: it waits for other news; else something is wrong with it."""
-
-    reason: str
-    early: bool
-
-
 class Shelf(Protocol):
-    """Where messages are set aside, per subject and in order (pac.eventlog's Parking behind it)."""
+    """Where messages are set aside, per subject and in order."""
 
-    async def holds(self, subject: str, topic: str) -> bool: ...
-    async def put(self, record: Record, subject: str, aside: Aside) -> None: ...
-    def heard(self, subject: str) -> None: ...
+    async def look(self, subjects: Iterable[str]) -> None: ...
+    def holds(self, subject: str, topic: str) -> bool: ...
+    async def put(self, raw: Raw, reason: str, *, early: bool) -> None: ...
+    async def heard(self, subject: str) -> None: ...
+
+
+class Unreadable(Exception):  # noqa: N818 - what the message is
+    """Not an event of the topic's service. The text names places, never data."""
 
 
 class GivenUp(Exception):  # noqa: N818 - not a fault
     """What is needed stayed away for as long as we may wait in place; the message is to be read again."""
-
-
-def subject_of(record: Record) -> str:
-    if record.key is None:
-        return f"{record.topic}-{record.partition}"
-    return record.key.decode("utf-8", "backslashreplace").replace("\x00", "\\x00")
 
 
 @dataclass
@@ -97,57 +71,65 @@ class Handling:
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     _away: bool = False
 
-    async def take(self, record: Record) -> None:
-        """Returns when all effects of the record are in Postgres. Raises GivenUp: then nothing may be acknowledged."""
-        outcome = await self._in_place(lambda: self._take(record))
-        self.metrics.consumed.labels(record.topic, outcome).inc()
+    async def look(self, records: Sequence[Raw]) -> None:
+        """To be called before a batch. Raises GivenUp."""
 
-    async def _take(self, record: Record) -> str:
-        subject = subject_of(record)
-        if await self.shelf.holds(subject, record.topic):
-            await self.shelf.put(record, subject, Aside("behind another message of the same subject", early=True))
+        async def look() -> str:
+            await self.shelf.look(raw.subject for raw in records)
+            return "looked"
+
+        await self._in_place(look)
+
+    async def take(self, raw: Raw) -> None:
+        """Returns when all effects of the message are in Postgres. Raises GivenUp: then nothing may be acknowledged."""
+        outcome = await self._in_place(lambda: self._take(raw))
+        self.metrics.consumed.labels(raw.topic, outcome).inc()
+
+    async def _take(self, raw: Raw) -> str:
+        if self.shelf.holds(raw.subject, raw.topic):
+            # Marked as early, so that it holds back nothing but its own topic: what is before it does the rest.
+            await self.shelf.put(raw, "behind another message of the same subject", early=True)
             return "behind"
-        aside = await self.attempt(record)
-        if aside is None:
-            self.shelf.heard(subject)
-            return "done"
-        await self.shelf.put(record, subject, aside)
-        return "early" if aside.early else "parked"
-
-    async def attempt(self, record: Record) -> Aside | None:
-        """Hands the message to its handler, once. None: its effects are there. OSError: something is away."""
-        handle, adapter = self.handlers[record.topic]
         try:
-            envelope = from_kafka(record.value or b"", _texts(record.headers), adapter)
+            await self.attempt(raw)
+        except TooEarly as early:
+            logger.info("message_too_early", topic=raw.topic, subject=raw.subject)
+            await self.shelf.put(raw, f"too early: {early}", early=True)
+            return "early"
+        except OSError:
+            raise
+        except Unreadable as bad:
+            logger.error("message_unreadable", topic=raw.topic, offset=raw.offset, reason=str(bad))  # noqa: TRY400 - the trace would quote the data
+            await self.shelf.put(raw, str(bad), early=False)
+            return "parked"
+        except Exception as crash:
+            logger.exception("message_set_aside", topic=raw.topic, subject=raw.subject)
+            await self.shelf.put(raw, type(crash).__name__, early=False)
+            return "parked"
+        await self.shelf.heard(raw.subject)
+        return "done"
+
+    async def attempt(self, raw: Raw) -> None:
+        """Hands the message to its handler, once; afterwards its effects and its inbox row are there, or it raises.
+
+        TooEarly: for later. OSError: something is away. Anything else: the message or its handler is broken.
+        """
+        handle, adapter = self.handlers[raw.topic]
+        try:
+            envelope = from_kafka(raw.value, raw.headers, adapter)
         except (NotAnEvent, ValidationError, ValueError) as bad:
-            logger.error(  # noqa: TRY400 - the trace would quote the data
-                "message_unreadable", topic=record.topic, offset=record.offset, error=type(bad).__name__
-            )
-            return Aside(f"not readable: {_told(bad)}", early=False)
+            raise Unreadable(_told(bad)) from None
         message = Message(self.consumer, envelope)
         with structlog.contextvars.bound_contextvars(
             event_id=str(envelope.id), stream=envelope.stream, traceparent=envelope.traceparent or ""
         ):
-            return await self._handed(handle, message)
-
-    async def _handed(self, handle: Handle, message: Message[Any]) -> Aside | None:
-        told = message.envelope
-        try:
-            async with asyncio.timeout(self.handler_timeout_seconds):
-                await handle(message)
-                if await self.log.inbox(self.consumer, told.source, told.stream) < told.version:
-                    await self.log.advance(message)
-        except AlreadySeen:
-            return None
-        except TooEarly as early:
-            logger.info("message_too_early", type=told.event.type, version=told.version)
-            return Aside(f"too early: {early}"[:500], early=True)
-        except OSError:
-            raise
-        except Exception as crash:
-            logger.exception("message_set_aside", type=told.event.type, version=told.version)
-            return Aside(f"{type(crash).__name__} in the handler of {told.event.type}", early=False)
-        return None
+            try:
+                async with asyncio.timeout(self.handler_timeout_seconds):
+                    await handle(message)
+                    if await self.log.inbox(self.consumer, envelope.source, envelope.stream) < envelope.version:
+                        await self.log.advance(message)  # the handler had no effect to write
+            except AlreadySeen:
+                return
 
     async def _in_place(self, step: Callable[[], Awaitable[str]]) -> str:
         """Repeats the step while something is away, with growing pauses; in vain, or at shutdown, GivenUp."""
@@ -178,14 +160,9 @@ class Handling:
             return
 
 
-def _texts(headers: Any) -> dict[str, str]:
-    pairs = headers.items() if isinstance(headers, Mapping) else headers
-    return {name: value if isinstance(value, str) else value.decode() for name, value in pairs}
-
-
 def _told(bad: Exception) -> str:
     """The fault without the data: pydantic's own text quotes its input."""
     if isinstance(bad, ValidationError):
         places = sorted({".".join(str(part) for part in error["loc"]) for error in bad.errors(include_input=False)})
         return f"not of this shape at {', '.join(places)}"[:300]
-    return str(bad)[:300] if isinstance(bad, NotAnEvent) else type(bad).__name__
+    return f"no event: {bad}"[:300] if isinstance(bad, NotAnEvent) else f"no event ({type(bad).__name__})"

@@ -19,10 +19,10 @@ from faststream import AckPolicy
 from faststream.kafka import KafkaBroker, KafkaMessage
 from faststream.kafka.message import FAKE_CONSUMER
 
-from pac.eventlog import EventLog
+from pac.eventlog import EventLog, Raw
 from pac.servicekit.broker import BrokerAway, PolledConsumer, existing_topics, kafka_options, kafka_producer
 from pac.servicekit.consuming import Consuming
-from pac.servicekit.handling import GivenUp, Handling, Record, Subscription, subject_of
+from pac.servicekit.handling import GivenUp, Handling, Subscription
 from pac.servicekit.metrics import Metrics
 from pac.servicekit.parked import DeadLetters, ParkedMessages
 from pac.servicekit.settings import ServiceSettings
@@ -36,9 +36,10 @@ __all__ = ["Consuming", "Subscription", "Subscriptions", "kafka_options", "kafka
 logger = structlog.get_logger(__name__)
 FETCH_WAIT_MILLISECONDS: Final = 500
 WATCH_SECONDS: Final = 1.5
+LOOK_TIMEOUT_SECONDS: Final = 15.0
 START_TIMEOUT_SECONDS: Final = 30.0
 INTERRUPT_SECONDS: Final = 1.0
-Records = tuple[Record, ...]
+Records = Sequence[Raw]
 
 
 @dataclass
@@ -63,10 +64,9 @@ class Subscriptions:
         self.parked = ParkedMessages(
             consumer=self.consumer,
             log=self.log,
-            metrics=self.metrics,
-            dead_letters=DeadLetters(f"{self.consumer}.dead-letters", self.settings),
-            interval_seconds=self.settings.retry_interval_seconds,
-            limit=self.settings.retry_limit,
+            dead_letters=DeadLetters(f"{self.consumer}.dead-letters", self.settings, self.metrics),
+            retry_seconds=self.settings.retry_interval_seconds,
+            retry_limit=self.settings.retry_limit,
         )
         self.handling = Handling(
             consumer=self.consumer,
@@ -77,7 +77,7 @@ class Subscriptions:
             wait_seconds=self.settings.consumer_wait_seconds,
             stopping=self._stopping,
         )
-        self.parked.attempt = self.handling.attempt
+        self.parked.retry = self.handling.attempt
 
     @classmethod
     def of(cls, service: "Service") -> "Subscriptions":
@@ -185,7 +185,10 @@ class Subscriptions:
 
     # ---- a batch ----------------------------------------------------------------------------------------------------
 
-    async def _consume(self, records: Any) -> None:  # Any: FastDepends makes a model of the annotation
+    async def _consume(self, found: Any) -> None:  # Any: FastDepends makes a model of the annotation
+        records = [
+            Raw(one.topic, one.partition, one.offset, one.key or b"", one.value or b"", one.headers) for one in found
+        ]
         self.consuming.busy = True
         try:
             undone = await self._handle(records)
@@ -196,12 +199,16 @@ class Subscriptions:
 
     async def _handle(self, records: Records) -> Records:
         """Keys side by side, each key's records in order. Returns the records that must be read again."""
-        by_key: dict[str, list[Record]] = defaultdict(list)
+        try:
+            await self.handling.look(records)
+        except GivenUp:
+            return records
+        by_key: dict[str, list[Raw]] = defaultdict(list)
         for record in records:
-            by_key[subject_of(record)].append(record)
+            by_key[record.subject].append(record)
         places = asyncio.Semaphore(self.settings.consumer_parallel_keys)
 
-        async def one_key(mine: list[Record]) -> list[Record]:
+        async def one_key(mine: list[Raw]) -> list[Raw]:
             async with places:
                 for done, record in enumerate(mine):
                     if self._stopping.is_set():
@@ -217,7 +224,7 @@ class Subscriptions:
             return []
 
         undone = await asyncio.gather(*(one_key(mine) for mine in by_key.values()))
-        return tuple(record for rest in undone for record in rest)
+        return [record for rest in undone for record in rest]
 
     async def _acknowledge(self, client: PolledConsumer, records: Records, undone: Records) -> None:
         """Commits what lies before the first undone record of each partition, and goes back to that one."""
@@ -244,9 +251,9 @@ class Subscriptions:
             logger.info("offsets_not_committed", error=type(fault).__name__)
 
 
-async def _unparsed(records: Records) -> KafkaMessage:
+async def _unparsed(records: Any) -> KafkaMessage:
     """Records stay as they are: FastStream's parser dies of a header that is not UTF-8, and blocks the partition."""
-    return KafkaMessage(body=b"", raw_message=cast("Any", records), consumer=FAKE_CONSUMER)
+    return KafkaMessage(body=b"", raw_message=records, consumer=FAKE_CONSUMER)
 
 
 async def _undecoded(message: KafkaMessage) -> Any:
@@ -265,7 +272,8 @@ class Watch:
             client = self.of.client
             if client is not None and self.of.consuming.subscribed:
                 try:
-                    await self._look(client)
+                    async with asyncio.timeout(LOOK_TIMEOUT_SECONDS):
+                        await self._look(client)
                 except KafkaError as away:
                     raise BrokerAway(f"Kafka does not answer ({type(away).__name__})") from away
             await asyncio.sleep(self.of.watch_seconds)

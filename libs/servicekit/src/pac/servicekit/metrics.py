@@ -43,7 +43,6 @@ class Metrics:
         self.consumer_waits = Counter(
             "consumer_waits", "Messages waited for in place, because something was away", registry=self.registry
         )
-        self.parked = Gauge("consumer_parked_messages", "Messages set aside in Postgres", registry=self.registry)
         self.dead_letters = Counter(
             "consumer_dead_letters", "Copies written to the dead letters' topic", registry=self.registry
         )

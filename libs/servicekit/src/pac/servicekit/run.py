@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import structlog
 
+from pac.eventlog import Relay
 from pac.servicekit.health import Admin, Check, Health
 from pac.servicekit.http import build_http
 from pac.servicekit.identity import IdentityVerifier
@@ -152,8 +153,8 @@ class Running:
     async def _stop_readers(self) -> None:
         """The relay outlives the others, so that what they appended last is sent, if the broker is there."""
         mine: list[Reader] = [*self.service.readers, *self.subscriptions.readers]
-        relays = [reader for reader in mine if is_relay(reader)]
-        others = [reader for reader in mine if not is_relay(reader)]
+        relays = [reader for reader in mine if isinstance(reader, Relay)]
+        others = [reader for reader in mine if not isinstance(reader, Relay)]
         await self.supervisor.stop(others, timeout_seconds=READERS_SECONDS)
         if relays:
             await self._let_relay_finish()
@@ -174,10 +175,6 @@ class Running:
 
     def _details(self) -> dict[str, Any]:
         return {"readers": self.supervisor.states, "consumer": self.service.consuming.details()}
-
-
-def is_relay(reader: Reader) -> bool:
-    return reader.name == "relay"
 
 
 class StoppedEarly(Exception):  # noqa: N818 - not a fault
