@@ -177,13 +177,13 @@ async def test_when_patience_is_over_it_is_a_503_with_a_time_to_repeat(stage: "S
 
 async def test_a_question_about_the_past_is_for_deployments_alone(stage: "Stage") -> None:
     mine, path = await stage.gateway.account(), f"/api/deployments/{uuid4()}"
-    stage.deployments.handle, stage.packages.handle = answers(404), shows("queued")
-    assert (await stage.gateway.call("GET", f"{path}?as_of=1", mine.key)).status == 404
-    stage.deployments.handle = shows("queued")
-    assert (await stage.gateway.call("GET", f"{path}?as_of=1", mine.key)).status == 200
-    assert not stage.packages.seen
-    stage.deployments.handle = stage.packages.handle = drop
     async with quick(stage, status_patience_seconds=0.0) as hurried:
+        stage.deployments.handle, stage.packages.handle = answers(404), shows("queued")
+        assert (await hurried.gateway.call("GET", f"{path}?as_of=1", mine.key)).status == 404
+        stage.deployments.handle = shows("queued")
+        assert (await hurried.gateway.call("GET", f"{path}?as_of=1", mine.key)).status == 200
+        assert not stage.packages.seen
+        stage.deployments.handle = stage.packages.handle = drop
         assert (await hurried.gateway.call("GET", path, mine.key)).status == 503  # the past is not held as the present
 
 
