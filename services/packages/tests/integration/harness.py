@@ -33,6 +33,7 @@ from pac.servicekit.http import build_http
 from pac.servicekit.listener import Listener
 from pac.servicekit.objects import Objects, ObjectsSettings
 from pac.servicekit.run import Running, verifier_of
+from pac.servicekit.supervision import end
 from pac.testkit.postgres import Database
 from pac.testkit.service import Answer, ServiceClient, service_settings
 
@@ -43,14 +44,14 @@ PATIENCE_SECONDS = 20.0
 MANIFEST = '{"name": "echo-agent", "version": "VERSION", "entrypoint": "src.main:handler"}'
 
 
-def apkg(version: str = "1.0.0", **changes: bytes | None) -> bytes:
-    """A sound package; `changes` by entry name (`__` for a dot): other content, or None to leave the entry out."""
+def apkg(version: str = "1.0.0", changes: Mapping[str, bytes | None] | None = None) -> bytes:
+    """A sound package; `changes` by entry name: other content, or None to leave the entry out."""
     entries: dict[str, bytes | None] = {
         "manifest.json": MANIFEST.replace("VERSION", version).encode(),
         ".env": b"T_FROM=dotenv\n",
         "src/main.py": b"def handler(context):\n    return context\n",
     }
-    entries |= {name.replace("__", "."): content for name, content in changes.items()}
+    entries |= changes or {}
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, content in entries.items():
@@ -117,7 +118,7 @@ class Packages:
         to: str = "/deploy",
         file_first: bool = True,
         signature: bytes | None = None,
-        **fields: str,
+        **fields: Any,
     ) -> Answer:
         """Parts in the order of the specification's curl, or of the real client."""
         form = FormData(default_to_multipart=True)
@@ -134,7 +135,7 @@ class Packages:
             form.add_field("signature", signature, filename="agent.apkg.sig")
         return await self.call("POST", tenant.path + to, tenant, data=form)
 
-    async def deployed(self, tenant: Tenant, package: bytes, **fields: str) -> PackageSubmitted:
+    async def deployed(self, tenant: Tenant, package: bytes, **fields: Any) -> PackageSubmitted:
         answer = await self.post(tenant, package, **fields)
         assert answer.status == 202, answer
         return await self.submitted(UUID(answer.body["deployment"]["id"]))
@@ -312,8 +313,7 @@ async def packages_running(
         [sweep] = [reader for reader in service.readers if isinstance(reader, Sweep)]
         if work:
             task = asyncio.create_task(worker.run())
-            stack.push_async_callback(asyncio.gather, task, return_exceptions=True)
-            stack.callback(task.cancel)
+            stack.push_async_callback(end, task)
         objects = service.resources[0]
         assert isinstance(objects, Objects)
         assert isinstance(sweep.leftovers, Leftovers)

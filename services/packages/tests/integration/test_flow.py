@@ -177,7 +177,7 @@ async def test_an_end_that_is_heard_while_a_claim_waits_lets_it_in(packages_of: 
 
 async def test_an_overwrite_takes_the_version_when_it_completes(packages: Packages, tenant: Tenant) -> None:
     old = UUID((await packages.post(tenant, apkg(), to="")).body["package"]["id"])
-    told = await packages.deployed(tenant, apkg(**{"src/new.py": b"1"}), force_overwrite="true")
+    told = await packages.deployed(tenant, apkg(changes={"src/new.py": b"1"}), force_overwrite="true")
     assert told.force_overwrite
     assert (await packages.post(tenant, apkg(), force_overwrite="true")).status == 400
     await packages.stepped(told)
@@ -193,7 +193,7 @@ async def test_an_overwrite_takes_the_version_when_it_completes(packages: Packag
 
 async def test_an_overwrite_that_fails_leaves_the_old_one(packages: Packages, tenant: Tenant) -> None:
     old = UUID((await packages.post(tenant, apkg(), to="")).body["package"]["id"])
-    told = await packages.deployed(tenant, apkg(**{"src/new.py": b"1"}), force_overwrite="true")
+    told = await packages.deployed(tenant, apkg(changes={"src/new.py": b"1"}), force_overwrite="true")
     await packages.abort(told)
     assert await packages.rows("SELECT package_id, beside_id FROM state.versions") == [(old, None)]
 

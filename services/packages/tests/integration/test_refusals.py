@@ -28,7 +28,7 @@ async def test_a_file_that_is_no_zip_is_told_in_the_words_of_the_specification(
 
 async def test_all_faults_of_package_form_and_version_come_at_once(packages: Packages, tenant: Tenant) -> None:
     kept = await packages.post(tenant, apkg("1.2.0"), to="")
-    bad = apkg("1.2.0", **{"manifest__json": None, "__env": None, "../evil": b"x"})
+    bad = apkg("1.2.0", {"manifest.json": None, ".env": None, "../evil": b"x"})
     answer = await packages.post(tenant, bad, version="1.2.0", colour="blue", environment='{"A": 5}')
     assert (answer.status, answer.body["error"], answer.body["code"]) == (
         400,
@@ -53,7 +53,7 @@ async def test_all_faults_of_package_form_and_version_come_at_once(packages: Pac
 async def test_a_version_that_exists_is_told_with_who_has_it(packages: Packages, tenant: Tenant) -> None:
     told = await packages.deployed(tenant, apkg())
     same = await packages.post(tenant, apkg())
-    other = await packages.post(tenant, apkg(**{"src/other.py": b"1"}))
+    other = await packages.post(tenant, apkg(changes={"src/other.py": b"1"}))
     for answer, same_content in ((same, told.sha256 == same.body["existing"]["sha256"]), (other, False)):
         assert (answer.status, answer.body["code"]) == (400, "version_exists")
         assert answer.body["error"] == "Package validation failed"
@@ -90,7 +90,7 @@ async def test_an_upload_is_validated_whole_before_the_answer(packages: Packages
         ({"release_notes": "x" * 70_000}, "Field release_notes is longer than 65536 bytes"),
     ],
 )
-async def test_a_bad_field_is_named(packages: Packages, tenant: Tenant, fields: dict[str, str], detail: str) -> None:
+async def test_a_bad_field_is_named(packages: Packages, tenant: Tenant, fields: dict[str, Any], detail: str) -> None:
     answer = await packages.post(tenant, apkg(), **fields)
     assert (answer.status, answer.body["code"], answer.body["details"]) == (400, "invalid_request", [detail])
     await packages.nothing_left()
@@ -188,7 +188,7 @@ async def test_a_dry_run_never_deploys(packages: Packages, tenant: Tenant) -> No
 
 async def test_of_fifty_deploys_of_one_version_at_once_one_is_accepted(packages: Packages, tenant: Tenant) -> None:
     answers = await asyncio.gather(
-        *(packages.post(tenant, apkg("1.0.0", **{"src/n.py": str(n).encode()}), version="1.0.0") for n in range(50))
+        *(packages.post(tenant, apkg("1.0.0", {"src/n.py": str(n).encode()}), version="1.0.0") for n in range(50))
     )
     accepted = [answer for answer in answers if answer.status == 202]
     refused = [answer for answer in answers if answer.status == 400]
@@ -214,7 +214,7 @@ async def raw_request(packages: Packages, tenant: Tenant, headers: dict[str, str
     try:
         writer.write(body)
         async with asyncio.timeout(10):
-            return await reader.read(2000)
+            return bytes(await reader.read(2000))
     finally:
         writer.close()
 

@@ -11,7 +11,10 @@ LIMITS = BodyLimits(file_bytes=100 * MIB, overhead_bytes=1000, idle_seconds=0.05
 
 
 def stream(data: bytes, *, ended: bool = True) -> StreamReader:
-    reader = StreamReader(BaseProtocol(asyncio.get_running_loop()), 2**16, loop=asyncio.get_running_loop())
+    loop = asyncio.get_running_loop()
+    protocol = BaseProtocol(loop)
+    protocol.connection_made(asyncio.Transport())
+    reader = StreamReader(protocol, 2**16, loop=loop)
     reader.feed_data(data)
     if ended:
         reader.feed_eof()
