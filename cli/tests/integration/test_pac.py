@@ -94,10 +94,7 @@ async def pac(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Pac]:
 async def test_status_says_all_that_scripts_rely_on(pac: Pac) -> None:
     status = await pac.status()
     assert status.keys() == FIELDS
-    assert [one["name"] for one in status["processes"]] == sorted(
-        (one["name"] for one in status["processes"]), key=[one["name"] for one in status["processes"]].index
-    )
-    assert {one["name"] for one in status["processes"]} == set(PROCESSES)
+    assert tuple(one["name"] for one in status["processes"]) == PROCESSES
     assert all(one.keys() == {"name", "pid", "ready", "restarts"} for one in status["processes"])
     assert all(one["ready"] and one["restarts"] == 0 for one in status["processes"])
     assert len({one["pid"] for one in status["processes"]}) == len(PROCESSES)
@@ -261,6 +258,7 @@ async def test_ctrl_c_ends_all_in_order_within_ten_seconds(tmp_path: Path) -> No
     assert (again.code, f"nothing ran in {pac.folder}" in again.out) == (0, True)
 
 
+@pytest.mark.timeout(300)  # two starts, on a machine that may be busy
 async def test_after_kill_9_of_pac_up_the_next_one_cleans_up_and_keeps_the_account(tmp_path: Path) -> None:
     pac = new_pac(tmp_path)
     assert (await pac("up", "--detach")).code == 0
@@ -288,14 +286,8 @@ async def test_after_kill_9_of_pac_up_the_next_one_cleans_up_and_keeps_the_accou
         wiped = await pac("down", "--wipe")
     assert wiped.code == 0, wiped
     assert await until(lambda: are_over(processes), 3)
-    assert {path.name for path in pac.folder.iterdir()} <= {"README", "lock", *_standin_files(pac.folder)}
-    assert (await pac("up", "--detach")).code == 0
-    assert (await pac.status())["account_id"] != before["account_id"]
-    assert (await pac("down")).code == 0
-
-
-def _standin_files(folder: Path) -> set[str]:
-    return {path.name for path in folder.glob("environment-*.json")}
+    kept = {path.name for path in pac.folder.iterdir()} - {path.name for path in pac.folder.glob("environment-*.json")}
+    assert kept == {"README", "lock"}
 
 
 async def test_down_ends_what_a_killed_supervisor_left(tmp_path: Path) -> None:
@@ -336,7 +328,9 @@ async def test_a_service_that_refuses_its_settings_is_named_and_nothing_stays(tm
 
 
 async def test_a_bad_setting_of_our_own_is_named(tmp_path: Path) -> None:
-    refused = await new_pac(tmp_path)("up", "--detach", GATEWAY_IDENTITY_KEY="hunter2")
+    pac = new_pac(tmp_path)
+    refused = await pac("up", "--detach", GATEWAY_IDENTITY_KEY="hunter2")
     assert refused.code == 1
     assert "GATEWAY_IDENTITY_KEY is not usable" in refused.err
     assert "hunter2" not in refused.err + refused.out
+    assert not (pac.folder / "postgres").exists()  # before anything was started

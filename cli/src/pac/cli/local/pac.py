@@ -7,19 +7,22 @@ from pathlib import Path
 from typing import Any
 
 from pac.cli.local.bootstrap import LocalAccount, ensure_account
-from pac.cli.local.environment import SERVICES, Own, Ports, Wiring, database_of, variable
+from pac.cli.local.environment import RUNTIME, SERVICES, Own, Ports, Wiring, database_of, variable
 from pac.cli.local.errors import Expected
+from pac.cli.local.keys import identity_public_key, sealing_public_key
 from pac.cli.local.migrations import migrate
 from pac.cli.local.ports import holder_of, is_free
 from pac.cli.local.probes import HOST
 from pac.cli.local.process import ProcessSpec
 from pac.cli.local.runtime_home import runtime_home
 from pac.cli.local.s3 import REGION, S3Settings
-from pac.cli.local.services import service_specs
+from pac.cli.local.services import INFRASTRUCTURE, service_specs
 from pac.cli.local.stack import LocalStack, Say, cache_folder, first_failure
 from pac.cli.local.topics import apply_topics, read_topics, security, topics_file
 
 STATUS_FILE = "status.json"
+KEY_PAIRS = {"GATEWAY_IDENTITY_KEY": identity_public_key, "RUNTIME_NOTIFIER_SEALING_KEY": sealing_public_key}
+PROCESSES = (*INFRASTRUCTURE, *SERVICES, RUNTIME)
 DEFAULT_BUCKET = "pac-packages"
 
 
@@ -49,7 +52,7 @@ class LocalPac:
             bucket=own.get("S3_BUCKET") or DEFAULT_BUCKET,
             cache=cache_folder(self.environment),
             say=self.say,
-            before=self._check_ports,
+            before=self._check_settings,
             then={"postgres": self._make_schemas, "kafka": self._make_topics},
             on_change=self.write_status,
         )
@@ -84,8 +87,14 @@ class LocalPac:
 
     # ---- steps -------------------------------------------------------------------------------------------------
 
-    def _check_ports(self) -> None:
-        """Ports are chosen only now: those of a former run are free again after its leftovers were ended."""
+    def _check_settings(self) -> None:
+        """What can be refused is refused before anything starts.
+
+        Ports are chosen only now: those of a former run are free again after its leftovers were ended.
+        """
+        for name, public_key in KEY_PAIRS.items():
+            if (private := self.own.get(name)) is not None:
+                public_key(name, private)
         self._ports = Ports.choose(self.own, self.stack.state.port)
         for name, port in self._ports.chosen(self.own).items():
             if not is_free(port):
@@ -167,5 +176,6 @@ class LocalPac:
         if self.account is not None:
             shown |= asdict(self.account)
         shown["state_dir"] = str(self.stack.state.path)
-        shown["processes"] = [asdict(one) for one in self.supervisor.status()]
+        processes = sorted(self.supervisor.status(), key=lambda one: PROCESSES.index(one.name))
+        shown["processes"] = [asdict(one) for one in processes]
         return shown
