@@ -110,7 +110,8 @@ async def until(client: ServiceClient, told: Neighbours, wanted: Callable[[dict[
                         return seen
                 await asyncio.sleep(0.05)
     except TimeoutError:
-        raise AssertionError(f"it never became so: {seen}") from None
+        health = (await client.admin("/healthz?verbose")).body
+        raise AssertionError(f"it never became so: {seen}, {health}") from None
 
 
 def at(step: Step) -> Callable[[dict[str, Any]], bool]:

@@ -88,13 +88,13 @@ async def test_two_sweepers_at_once_meet_a_deadline_once(event_log_of: EventLogO
 async def test_while_its_news_lies_unheard_the_hub_fails_nobody(hub: Hub) -> None:
     # The relay has never run here, so what was appended a moment ago is a backlog, still a short one.
     await hub.held(uuid4(), uuid4())
-    assert await hub.sweeper.may_act()
+    assert await hub.sweeper.waits_for() is None
     hub.hearing.yes = False
-    assert not await hub.sweeper.may_act()
+    assert await hub.sweeper.waits_for() == "consumers"
 
 
 async def test_while_its_orders_lie_unsent_the_hub_fails_nobody(hub: Hub) -> None:
-    assert await hub.sweeper.may_act(), "an empty log has no backlog"
+    assert await hub.sweeper.waits_for() is None, "an empty log has no backlog"
     await hub.held(uuid4(), uuid4())
     strict = type(hub.sweeper)(hub.log, hub.decider, hub.queue, hub.hearing, hub.clock, backlog_limit_seconds=0.0)
-    assert not await strict.may_act()
+    assert await strict.waits_for() == "relay"

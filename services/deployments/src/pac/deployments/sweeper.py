@@ -40,14 +40,21 @@ class Sweeper:
     name: str = "sweeper"
 
     async def run(self) -> None:
+        waited_for = None
         while True:
-            if await self.may_act():
+            waits_for = await self.waits_for()
+            if waits_for is None:
                 await self.sweep()
+            elif waits_for != waited_for:  # said once, not at every look
+                logger.info("sweeper_waits", waits_for=waits_for)
+            waited_for = waits_for
             await asyncio.sleep(self.every_seconds)
 
-    async def may_act(self) -> bool:
+    async def waits_for(self) -> str | None:
         """The hub's own outage is nobody's failure: answers may lie unheard, or orders unsent."""
-        return self.hearing.caught_up() and await self.log.relay_backlog_seconds() < self.backlog_limit_seconds
+        if not self.hearing.caught_up():
+            return "consumers"
+        return "relay" if await self.log.relay_backlog_seconds() >= self.backlog_limit_seconds else None
 
     async def sweep(self) -> int:
         """How many were due."""
