@@ -134,11 +134,11 @@ async def test_a_lease_is_renewed_while_the_handler_runs(jobs: Jobs, example: An
     async def handle(job: Job) -> None:
         nonlocal runs
         runs += 1
-        await asyncio.sleep(1.0)
+        await asyncio.sleep(2.0)  # twice the lease
         await done(job)
 
     await put(jobs, example)
-    workers = [Worker(Jobs(jobs.log, "validate"), handle, lease_seconds=0.3) for _ in range(2)]
+    workers = [Worker(Jobs(jobs.log, "validate"), handle, lease_seconds=1.0) for _ in range(2)]
     await until_empty(jobs, *workers)
     assert runs == 1
 

@@ -152,3 +152,15 @@ async def test_replicas_that_hear_a_message_at_once_act_once(event_log: EventLog
         )
         assert sum(not isinstance(result, BaseException) for result in results) == 1
         assert sum(isinstance(result, AlreadySeen) for result in results) == 7
+
+
+async def test_rollbacks_do_not_take_the_prepared_statements_along(event_log: EventLog, example: Any) -> None:
+    app = uuid4()
+    for _ in range(8):
+        async with event_log.engine.connect() as connection:
+            await connection.execute(text("SELECT version FROM log.events WHERE stream = :stream"), {"stream": "x"})
+        await event_log.execute(example.decider, app, example.pin(app), cause=example.cause)
+        async with event_log.transaction(f"appstate-{app}", cause=example.cause) as tx:
+            await (await tx.connection.begin_nested()).rollback()
+            await tx.decide(example.decider, app, example.pin(app))
+    assert (await event_log.load(example.decider, app)).version == 16

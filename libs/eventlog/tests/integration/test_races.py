@@ -19,7 +19,6 @@ from pac.contracts.topics import ServiceName
 from pac.eventlog import EventLog, Position
 from pac.eventlog.engine import lock_keys
 from pac.eventlog.reading import READ
-from pac.eventlog.transaction import LOCK
 from pac.testkit.postgres import Database
 
 WRITERS = 32
@@ -27,6 +26,7 @@ STREAMS = 50
 ENOUGH = 500
 SECONDS = 25.0
 
+LOCK = "SELECT pg_advisory_xact_lock(key) FROM unnest(%s::bigint[]) AS key"
 BY_POSITION_ONLY = """
 SELECT xid::text, position, stream, version, data::text, metadata::text FROM log.events
 WHERE %s::text IS NOT NULL AND position > %s ORDER BY position LIMIT %s

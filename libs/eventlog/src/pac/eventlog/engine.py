@@ -17,7 +17,8 @@ Driver = psycopg.AsyncConnection[tuple[Any, ...]]
 
 _RACES = frozenset({"40001", "40P01"})  # serialization_failure, deadlock_detected
 _OUTAGE_CLASSES = frozenset({"08", "53", "57", "58"})  # connection, resources, operator intervention, system
-_OUTAGES = frozenset({"25P03", "25P04", "25006", "55P03", "3D000"})  # timeouts of sessions, standby, lock, no database
+_OUTAGES = frozenset({"25P03", "25P04", "25006", "26000", "55P03", "3D000"})
+# timeouts of sessions, a standby, statements forgotten (the connection is replaced), a lock, no database yet
 _OURS = frozenset({"events_stream_version_key", "inbox_pkey"})
 
 
@@ -31,7 +32,14 @@ def create_engine(database_url: str, *, pool_size: int = 10) -> AsyncEngine:
         pool_timeout=5.0,
         pool_use_lifo=True,
         use_native_hstore=False,  # saves a question at every connect
-        connect_args={"connect_timeout": 5, "keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3},
+        connect_args={
+            "connect_timeout": 5,
+            "keepalives_idle": 10,
+            "keepalives_interval": 5,
+            "keepalives_count": 3,
+            # psycopg's own preparing says DEALLOCATE ALL after a rollback, which would take the log's statements along.
+            "prepare_threshold": None,
+        },
     )
     event.listen(engine.sync_engine, "checkout", _refuse_dead_connection)
     return engine

@@ -106,12 +106,14 @@ class EventLog:
         with unavailable("the log"):
             async with self.engine.connect() as connection:
                 driver = await driver_of(connection)
+                await driver.set_autocommit(True)  # else psycopg spends a round trip on a BEGIN of its own
                 tx = Transaction(connection, driver, self.service, cause)
                 try:
                     yield tx
                 except BaseException as error:
                     await _given_up(connection, driver, error)
                     raise
+                await driver.set_autocommit(False)
         # Only here: a reader that is woken earlier finds nothing.
         if tx.appended:
             APPENDED.labels(self.service.value).inc(tx.appended)
@@ -238,6 +240,7 @@ async def _given_up(connection: AsyncConnection, driver: Driver, error: BaseExce
     if isinstance(error, Exception) and not driver.closed and not isinstance(error, psycopg.OperationalError):
         try:
             await driver.rollback()
+            await driver.set_autocommit(False)
         except psycopg.Error:
             pass
         else:

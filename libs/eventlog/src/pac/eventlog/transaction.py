@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeVar, cast
 from uuid import UUID
 
+import psycopg
 from sqlalchemy import Executable
 from sqlalchemy.engine import CursorResult
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -22,19 +23,26 @@ S = TypeVar("S")
 C = TypeVar("C")
 E = TypeVar("E", bound=Event)
 
-LOCK = "SELECT pg_advisory_xact_lock(key) FROM unnest(%s::bigint[]) AS key"
 LOAD = "SELECT version, data::text, hash, at FROM log.events WHERE stream = %s ORDER BY version"
 HEAD = "SELECT version, hash FROM log.events WHERE stream = %s ORDER BY version DESC LIMIT 1"
-APPEND = "INSERT INTO log.events (stream, version, type, data, metadata, at, hash) VALUES "
 SEEN = "SELECT version FROM log.inbox WHERE consumer = %s AND source = %s AND stream = %s"
-INBOX = """
-INSERT INTO log.inbox AS seen (consumer, source, stream, version)
-SELECT told.* FROM (VALUES (%s, %s, %s, %s::bigint)) AS told (consumer, source, stream, version)
-WHERE told.version = 1 OR EXISTS (SELECT FROM log.inbox AS known WHERE known.consumer = told.consumer
-    AND known.source = told.source AND known.stream = told.stream)
-ON CONFLICT ON CONSTRAINT inbox_pkey DO UPDATE SET version = excluded.version WHERE seen.version = excluded.version - 1
+
+# Prepared by name, so that several of them go to the server as one text and come back in one round trip. psycopg's
+# pipeline does the same at more than twice the cost (measured, 8 callers).
+PREPARE = """
+PREPARE pac_load (text) AS
+    SELECT version, data::text, hash, at FROM log.events WHERE stream = $1 ORDER BY version;
+PREPARE pac_append (text, bigint, text, jsonb, jsonb, timestamptz, bytea) AS
+    INSERT INTO log.events (stream, version, type, data, metadata, at, hash) VALUES ($1, $2, $3, $4, $5, $6, $7);
+PREPARE pac_hear (text, text, text, bigint) AS
+    INSERT INTO log.inbox AS seen (consumer, source, stream, version)
+    SELECT $1, $2, $3, $4 WHERE $4 = 1
+        OR EXISTS (SELECT FROM log.inbox AS known WHERE (known.consumer, known.source, known.stream) = ($1, $2, $3))
+    ON CONFLICT ON CONSTRAINT inbox_pkey
+    DO UPDATE SET version = excluded.version WHERE seen.version = excluded.version - 1
 """
-ROWS_PER_INSERT = 200
+BEGIN = "BEGIN ISOLATION LEVEL READ COMMITTED"
+EVENTS_PER_TEXT = 200
 
 Row = tuple[Any, ...]
 
@@ -77,17 +85,22 @@ class Transaction:
 
     async def append(self, stream: str, events: Sequence[Event], *, expected_version: int) -> int:
         """The stream's new version. Raises Conflict if it is not at `expected_version`."""
+        return await self._append(stream, events, expected_version, commit=False)
+
+    async def _append(self, stream: str, events: Sequence[Event], expected_version: int, *, commit: bool) -> int:
         self._owned(stream)
         if (head := self._heads[stream]) is None:
             found = await (await self._driver.execute(HEAD, (stream,))).fetchone()
             head = Head(*found) if found else Head()
         if head.version != expected_version:
             raise Conflict(stream, expected_version, head.version)
-        for first in range(0, len(events), ROWS_PER_INSERT):
-            some = events[first : first + ROWS_PER_INSERT]
+        for first in range(0, len(events), EVENTS_PER_TEXT):
+            some = events[first : first + EVENTS_PER_TEXT]
             parameters, head = rows_for(stream, head, some, self.cause)
-            values = ",".join(("(%s,%s,%s,%s,%s,%s,%s)",) * len(some))
-            await self._driver.execute(APPEND + values, parameters)
+            parts = ["EXECUTE pac_append (%s, %s, %s, %s, %s, %s, %s)"] * len(some)
+            if commit and first + EVENTS_PER_TEXT >= len(events):
+                parts.append("COMMIT")
+            await self._say(parts, parameters)
         self._heads[stream] = head
         self.appended += len(events)
         return head.version
@@ -97,21 +110,32 @@ class Transaction:
     async def begin(self, streams: Sequence[str], locks: Sequence[str], *, load: str | None = None) -> list[Row]:
         """Locks, inbox row and the events of `load`, in one round trip, each statement with a snapshot of its own."""
         self._heads = dict.fromkeys(streams)
-        keys = lock_keys((*streams, *locks))
-        rows = inbox = None
-        async with self._driver.pipeline():
-            if keys:
-                await self._driver.execute(LOCK, (keys,))
-            if self._message is not None:
-                told = self._message.envelope
-                inbox = await self._driver.execute(
-                    INBOX, (self._message.consumer, told.source, told.stream, told.version)
-                )
-            if load is not None:
-                rows = await self._driver.execute(LOAD, (load,))
-        if inbox is not None and inbox.rowcount == 0:
+        parts = [BEGIN, *(f"SELECT pg_advisory_xact_lock({key})" for key in lock_keys((*streams, *locks)))]
+        parameters: list[Any] = []
+        if self._message is not None:
+            told = self._message.envelope
+            parts.append("EXECUTE pac_hear (%s, %s, %s, %s)")
+            parameters += (self._message.consumer, told.source, told.stream, told.version)
+        heard_at = len(parts) - 1
+        if load is not None:
+            parts.append("EXECUTE pac_load (%s)")
+            parameters.append(load)
+        if not self.connection.info.get("pac_prepared"):
+            await self._driver.execute(PREPARE)
+            self.connection.info["pac_prepared"] = True
+        cursor = await self._say(parts, parameters)
+        results = [cursor.rowcount]
+        while cursor.nextset():
+            results.append(cursor.rowcount)
+        if self._message is not None and results[heard_at] == 0:
             await self._refuse_message()
-        return [] if rows is None else await rows.fetchall()
+        return [] if load is None else await cursor.fetchall()
+
+    async def _say(self, parts: Sequence[str], parameters: Sequence[Any]) -> psycopg.AsyncClientCursor[Row]:
+        """Several statements as one text, in one round trip; each still has a snapshot of its own."""
+        cursor = psycopg.AsyncClientCursor(self._driver)
+        await cursor.execute(";".join(parts).encode(), parameters)
+        return cursor
 
     def folded(self, decider: Decider[S, C, E], stream: str, rows: Sequence[Row]) -> Recorded[S]:
         if stream in self._heads:
@@ -120,10 +144,7 @@ class Transaction:
 
     async def append_and_commit(self, stream: str, events: Sequence[Event], *, expected_version: int) -> int:
         """Both in one round trip; for when nothing else is to be written after the events."""
-        async with self._driver.pipeline():
-            version = await self.append(stream, events, expected_version=expected_version)
-            await self.commit()
-        return version
+        return await self._append(stream, events, expected_version, commit=True)
 
     async def commit(self) -> None:
         await self._driver.commit()
