@@ -112,7 +112,7 @@ async def test_delete_answers_in_the_shape_of_the_specification_and_frees_the_ve
 async def test_a_package_by_itself_shows_manifest_files_and_notes_and_downloads(
     packages: Packages, tenant: Tenant
 ) -> None:
-    package = apkg(__env=b"KEY=sk-abcdefghijklmnopqrstuvwxyz012345\n")
+    package = apkg(changes={".env": b"KEY=sk-abcdefghijklmnopqrstuvwxyz012345\n"})
     package_id = (await packages.post(tenant, package, to="", release_notes="Better")).body["package"]["id"]
     shown = (await packages.call("GET", f"{tenant.path}/{package_id}", tenant)).body["package"]
     assert shown["manifest"]["name"] == "echo-agent"

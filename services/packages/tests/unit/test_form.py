@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from pac.packages.form import read_environment, read_form
 
 NAMES = st.from_regex(r"[A-Za-z_][A-Za-z0-9_]{0,20}", fullmatch=True)
-VALUES = st.text(st.characters(exclude_characters="\x00", exclude_categories=("Cs",)), max_size=30)
+VALUES = st.text(st.characters(exclude_characters="\x00", exclude_categories=["Cs"]), max_size=30)
 
 
 def test_the_real_clients_fields_are_read() -> None:
