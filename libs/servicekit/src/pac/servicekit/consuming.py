@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 FRESH_SECONDS: Final = 6.0
+Offsets = dict[tuple[str, int], int]
 
 
 @dataclass
@@ -12,18 +13,20 @@ class Consuming:
     """Made in app.py and handed to the sweeper and to Service alike; filled in by the running subscriptions."""
 
     subscribed: bool = False
-    busy: bool = False
     _polled_at: float | None = None
-    _lag: dict[tuple[str, int], int] = field(default_factory=dict)
+    _ends: Offsets = field(default_factory=dict)
+    _lag: Offsets = field(default_factory=dict)
+    _unheard: Offsets = field(default_factory=dict)
     _looked_at: float = float("-inf")
 
     def caught_up(self) -> bool:
-        """True while every partition of every topic heard was at its end, a moment ago, for all replicas together.
+        """True when all that had been said by the look before the last one is heard, by all replicas together.
 
+        Not "nothing is waiting": under steady traffic something always is, and deadlines must be kept then too.
         False when nothing is known: before the first look, and while the broker is away.
         """
         fresh = time.monotonic() - self._looked_at < FRESH_SECONDS
-        return self.subscribed and fresh and not self.busy and bool(self._lag) and not any(self._lag.values())
+        return self.subscribed and fresh and bool(self._unheard) and not any(self._unheard.values())
 
     def poll_age_seconds(self) -> float:
         """Since the last poll; 0 when there is nothing to poll."""
@@ -43,5 +46,10 @@ class Consuming:
     def stopped(self) -> None:
         self.subscribed, self._polled_at = False, None
 
-    def looked(self, lag: dict[tuple[str, int], int]) -> None:
-        self._lag, self._looked_at = lag, time.monotonic()
+    def looked(self, ends: Offsets, committed: Offsets) -> Offsets:
+        """Both by (topic, partition). Gives the lag of each partition."""
+        before = self._ends or ends
+        self._unheard = {place: max(0, before.get(place, end) - committed[place]) for place, end in ends.items()}
+        self._lag = {place: max(0, end - committed[place]) for place, end in ends.items()}
+        self._ends, self._looked_at = ends, time.monotonic()
+        return self._lag

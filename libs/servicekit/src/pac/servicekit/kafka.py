@@ -189,13 +189,9 @@ class Subscriptions:
         records = [
             Raw(one.topic, one.partition, one.offset, one.key or b"", one.value or b"", one.headers) for one in found
         ]
-        self.consuming.busy = True
-        try:
-            undone = await self._handle(records)
-            if (client := self.client) is not None:
-                await self._acknowledge(client, records, undone)
-        finally:
-            self.consuming.busy = False
+        undone = await self._handle(records)
+        if (client := self.client) is not None:
+            await self._acknowledge(client, records, undone)
 
     async def _handle(self, records: Records) -> Records:
         """Keys side by side, each key's records in order. Returns the records that must be read again."""
@@ -295,7 +291,9 @@ class Watch:
             if mine:
                 await client.commit(mine)  # scalers by lag see nothing of a group without offsets
             committed |= first
-        lag = {(place.topic, place.partition): max(0, ends[place] - (committed[place] or 0)) for place in places}
+        lag = self.of.consuming.looked(
+            {(place.topic, place.partition): ends[place] for place in places},
+            {(place.topic, place.partition): committed[place] or 0 for place in places},
+        )
         for (topic, number), behind in lag.items():
             self.of.metrics.consumer_lag.labels(topic, str(number)).set(behind)
-        self.of.consuming.looked(lag)
