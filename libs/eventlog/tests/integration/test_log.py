@@ -156,11 +156,12 @@ async def test_replicas_that_hear_a_message_at_once_act_once(event_log: EventLog
 
 async def test_rollbacks_do_not_take_the_prepared_statements_along(event_log: EventLog, example: Any) -> None:
     app = uuid4()
-    for _ in range(8):
+    for _ in range(2):
         async with event_log.engine.connect() as connection:
-            await connection.execute(text("SELECT version FROM log.events WHERE stream = :stream"), {"stream": "x"})
+            for _ in range(8):  # as often as psycopg needs to prepare it
+                await connection.execute(text("SELECT version FROM log.events WHERE stream = :stream"), {"stream": "x"})
         await event_log.execute(example.decider, app, example.pin(app), cause=example.cause)
         async with event_log.transaction(f"appstate-{app}", cause=example.cause) as tx:
             await (await tx.connection.begin_nested()).rollback()
             await tx.decide(example.decider, app, example.pin(app))
-    assert (await event_log.load(example.decider, app)).version == 16
+    assert (await event_log.load(example.decider, app)).version == 4
