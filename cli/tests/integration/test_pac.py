@@ -85,7 +85,7 @@ async def pac(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Pac]:
         yield pac
     finally:
         processes = pac.processes()
-        stopped = await pac("down")
+        stopped = await pac("down", "--wipe")
     assert stopped.code == 0, stopped
     assert len(processes) == len(PROCESSES)
     assert await until(lambda: are_over(processes), 3)
@@ -254,7 +254,7 @@ async def test_ctrl_c_ends_all_in_order_within_ten_seconds(tmp_path: Path) -> No
     assert (process.returncode, err) == (0, b""), (out, err)
     assert await until(lambda: are_over(processes), 1)
     assert (await pac("status")).code == 1
-    again = await pac("down")
+    again = await pac("down", "--wipe")
     assert (again.code, f"nothing ran in {pac.folder}" in again.out) == (0, True)
 
 
@@ -295,7 +295,7 @@ async def test_down_ends_what_a_killed_supervisor_left(tmp_path: Path) -> None:
     assert (await pac("up", "--detach")).code == 0
     left = pac.processes()
     os.kill(json.loads((pac.folder / "supervisor.json").read_text())["pid"], signal.SIGKILL)
-    stopped = await pac("down")
+    stopped = await pac("down", "--wipe")
     assert stopped.code == 0, stopped
     assert await until(lambda: are_over(left), 2)
 
@@ -325,6 +325,7 @@ async def test_a_service_that_refuses_its_settings_is_named_and_nothing_stays(tm
     assert "Traceback" not in refused.err
     assert pac.processes() == []
     assert (await pac("status")).code == 1
+    await pac("down", "--wipe")
 
 
 async def test_a_bad_setting_of_our_own_is_named(tmp_path: Path) -> None:

@@ -106,10 +106,14 @@ async def test_a_file_that_is_not_ours_ends_nothing(tmp_path: Path, content: str
     assert await end_leftovers(Records(path)) == []
 
 
-def test_a_start_time_tells_two_lives_apart() -> None:
+async def test_a_start_time_tells_two_lives_apart() -> None:
+    child = spawn(SLEEPER)
     assert started_at(os.getpid()) == started_at(os.getpid())
-    assert started_at(os.getpid()) != started_at(os.getppid())
+    assert started_at(os.getpid()) != started_at(child.pid) is not None
     assert started_at(2**22 + 1) is None
+    child.kill()
+    await ended(child)
+    assert started_at(child.pid) is None
 
 
 def test_a_zombie_is_not_alive() -> None:
