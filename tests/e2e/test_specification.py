@@ -76,6 +76,7 @@ async def test_deploy_to_completed(pac: Pac, tenant: Tenant, folder: Path, *, fi
     )
     assert accepted.status == 202, accepted
     deployment = accepted.body["deployment"]["id"]
+    public = pac.url.replace("127.0.0.1", "localhost")
     assert_shaped(
         {
             "deployment": {
@@ -87,8 +88,8 @@ async def test_deploy_to_completed(pac: Pac, tenant: Tenant, folder: Path, *, fi
             },
             "package": {"id": ID, "version": "1.2.0", "size_bytes": 0, "status": "uploading"},
             "tracking": {
-                "status_url": f"{pac.url}/api/deployments/{deployment}",
-                "webhook_url": f"{pac.url}/api/agent-apps/{tenant.app_id}/webhooks",
+                "status_url": f"{public}/api/deployments/{deployment}",
+                "webhook_url": f"{public}/api/agent-apps/{tenant.app_id}/webhooks",
             },
         },
         accepted.body,

@@ -25,7 +25,7 @@ SERVICES = ("gateway", "packages", "deployments", "billing", "runtime-notifier")
 PROCESSES = ("postgres", "kafka", "s3", *SERVICES, "runtime")
 FIELDS = {
     *("gateway_url", "admin_urls", "account_id", "app_id", "api_key", "admin_key", "postgres_url", "kafka_servers"),
-    *("s3", "runtime_url", "state_dir", "processes"),
+    *("s3", "runtime_url", "runtime_secret", "state_dir", "processes"),
 }
 
 
@@ -105,6 +105,22 @@ async def test_status_says_all_that_scripts_rely_on(pac: Pac) -> None:
     async with await psycopg.AsyncConnection.connect(status["postgres_url"]) as connection:
         rows = await (await connection.execute("SELECT datname FROM pg_database WHERE NOT datistemplate")).fetchall()
     assert {name for (name,) in rows} == {*(name.replace("-", "_") for name in SERVICES), "postgres"}
+
+
+async def test_it_goes_on_when_nobody_reads_what_it_says(tmp_path: Path) -> None:
+    """As in `pac up --detach | head -1`."""
+    pac = new_pac(tmp_path)
+    process = await pac.spawn("up", "--detach")
+    assert process.stdout is not None
+    try:
+        assert b"starting" in await process.stdout.readline()
+        process._transport.get_pipe_transport(1).close()  # type: ignore[attr-defined] # asyncio hides the pipe
+        assert await asyncio.wait_for(process.wait(), 60) == 0
+        status = await pac.status()
+        assert all(one["ready"] for one in status["processes"])
+    finally:
+        stopped = await pac("down", "--wipe")
+    assert "PAC is stopped" in stopped.out
 
 
 async def test_a_second_up_says_that_it_runs_and_where(pac: Pac) -> None:

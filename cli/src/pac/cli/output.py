@@ -1,6 +1,7 @@
 """How commands speak: tables for people, JSON for programs, advice on stderr for what went wrong."""
 
 import json
+import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from enum import StrEnum
@@ -26,8 +27,14 @@ StateDir = Annotated[Path | None, typer.Option("--state-dir", help="Where `pac u
 
 
 def say(line: str) -> None:
-    sys.stdout.write(f"{line}\n")
-    sys.stdout.flush()
+    """To whoever listens. A reader that has gone (`pac up --detach | head`) ends what is said, never what is done."""
+    try:
+        sys.stdout.write(f"{line}\n")
+        sys.stdout.flush()
+    except BrokenPipeError:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
 
 
 def complain(error: Expected) -> None:
@@ -47,7 +54,10 @@ def say_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     for row in rows:
         table.add_row(*("" if cell is None else str(cell) for cell in row))
     # A pipe has no width: nothing is cut off there.
-    Console(width=None if sys.stdout.isatty() else 1000).print(table)
+    console = Console(width=None if sys.stdout.isatty() else 1000)
+    with console.capture() as drawn:
+        console.print(table)
+    say(drawn.get().rstrip("\n"))
 
 
 def expected(command: Callable[P, R]) -> Callable[P, R]:

@@ -141,19 +141,21 @@ class Wiring:
             {
                 "LOCAL_RUNTIME_HOST": HOST,
                 "LOCAL_RUNTIME_PORT": str(self.ports.public[RUNTIME]),
-                "LOCAL_RUNTIME_SECRET": self._runtime_secret(),
+                "LOCAL_RUNTIME_SECRET": self.runtime_secret,
                 "LOCAL_RUNTIME_STATE_DIR": str(self.runtime_folder),
                 "LOCAL_RUNTIME_PACKAGE_ORIGINS": ",".join(sorted(origin for origin in origins if origin)),
             }
         )
 
-    def _runtime_secret(self) -> str:
+    @property
+    def runtime_secret(self) -> str:
         return self.own.get("RUNTIME_NOTIFIER_RUNTIME_SECRET") or self.value("LOCAL_RUNTIME_SECRET")
 
     def _common(self, service: str) -> dict[str, str]:
         identity = "GATEWAY_IDENTITY_KEY"
         return {
             "KAFKA_SERVERS": self.kafka_servers,
+            "GATEWAY_PUBLIC_URL": f"http://localhost:{self.ports.public['gateway']}",
             "GATEWAY_IDENTITY_PUBLIC_KEY": identity_public_key(identity, self.value(identity)),
             variable(service, "DATABASE_URL"): self.database_urls[service],
             variable(service, "HOST"): HOST,
@@ -175,7 +177,6 @@ class Wiring:
                 neighbours = {variable("gateway", variable(name, "URL")): self._url(name) for name in SERVICES[1:]}
                 return {
                     **neighbours,
-                    "GATEWAY_PUBLIC_URL": f"http://localhost:{self.ports.public['gateway']}",
                     "GATEWAY_ADMIN_KEY": self.value("GATEWAY_ADMIN_KEY"),
                     "GATEWAY_KEY_PEPPER": self.value("GATEWAY_KEY_PEPPER"),
                     "GATEWAY_IDENTITY_KEY": self.value("GATEWAY_IDENTITY_KEY"),
@@ -192,7 +193,7 @@ class Wiring:
                 return {
                     **objects,
                     "RUNTIME_NOTIFIER_RUNTIME_URL": self.runtime_url,
-                    "RUNTIME_NOTIFIER_RUNTIME_SECRET": self._runtime_secret(),
+                    "RUNTIME_NOTIFIER_RUNTIME_SECRET": self.runtime_secret,
                     "RUNTIME_NOTIFIER_RUNTIME_ACCEPTS_ENVIRONMENT": "true",
                     sealing: self.value(sealing),
                     "RUNTIME_NOTIFIER_KEY_ENCRYPTION_KEY": self.value("RUNTIME_NOTIFIER_KEY_ENCRYPTION_KEY"),

@@ -160,7 +160,7 @@ class LocalPac:
         self.stack.state.write(STATUS_FILE, self.status())
 
     def status(self) -> dict[str, Any]:
-        """Exactly the fields of the interface; those of what is not started yet are missing."""
+        """The fields of the interface, and the runtime's secret; those of what is not started yet are missing."""
         shown: dict[str, Any] = {}
         if (wiring := self._wiring) is not None:
             s3 = wiring.s3
@@ -172,6 +172,7 @@ class LocalPac:
                 "kafka_servers": wiring.kafka_servers,
                 "s3": {name: getattr(s3, name) for name in ("endpoint", "bucket", "access_key", "secret_key")},
                 "runtime_url": wiring.runtime_url,
+                "runtime_secret": wiring.runtime_secret,
             }
         if self.account is not None:
             shown |= asdict(self.account)

@@ -158,7 +158,7 @@ async def pac_up(
         async with ClientSession(timeout=ClientTimeout(total=90)) as http:
             yield Pac(await status_of(state_dir), http)
     finally:
-        stopped = await command("down", *where)
+        stopped = await command("down", "--wipe", *where)
         assert stopped.code == 0, f"pac down failed\n{stopped.out}\n{stopped.err}"
 
 
