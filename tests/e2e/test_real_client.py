@@ -1,6 +1,7 @@
 """The unmodified `pixell` command of pixell-kit 0.4.12 against PAC, through port 4000, which is fixed in it."""
 
 import json
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from yarl import URL
 
 from pac.testkit.agents import CRASHES
 from pac.testkit.pac_up import Pac, Tenant
-from pac.testkit.pixell import Pixell
+from pac.testkit.pixell import Pixell, Said
 from pac.testkit.port import port_passed_on
 from pac.testkit.runtime import LocalRuntime
 
@@ -47,6 +48,12 @@ def deploy(package: Path, tenant: Tenant, *more: str) -> list[str]:
     return ["deploy", "-f", str(package), "--env", "local", "-a", tenant.app_id, "-k", tenant.key, *more]
 
 
+def deployment_in(said: Said) -> str:
+    found = re.search(r"Deployment ID: ([0-9a-f-]{36})", said.text)
+    assert found is not None, said
+    return found[1]
+
+
 async def test_build_deploy_wait_status_and_the_agent_answers(
     pixell: Pixell, pac: Pac, tenant: Tenant, runtime: LocalRuntime, folder: Path
 ) -> None:
@@ -57,7 +64,7 @@ async def test_build_deploy_wait_status_and_the_agent_answers(
     assert "Deployment completed successfully" in said.text
     listed = await pac.call("GET", "/api/deployments/queue/stats")
     assert listed.body["stats"]["completed"] >= 1
-    deployment = next(word for word in said.text.split() if word.count("-") == 4 and len(word) == 36)
+    deployment = deployment_in(said)
     status = await pixell("status", deployment, "--env", "local", "-k", tenant.key, "--json")
     assert status.code == 0, status
     shown = json.loads(status.text[status.text.index("{") : status.text.rindex("}") + 1])
@@ -140,7 +147,5 @@ async def test_runtime_env_of_the_client_reaches_the_agent(
     package = await built(pixell, folder, main=main)
     said = await pixell(*deploy(package, tenant, "--wait", "--runtime-env", "T_FROM=request"))
     assert said.code == 0, said
-    deployment = next(word for word in said.text.split() if word.count("-") == 4 and len(word) == 36)
-    assert "'T_FROM': 'request'" in str(await runtime.invoke(deployment, {})) or '"T_FROM": "request"' in str(
-        await runtime.invoke(deployment, {})
-    )
+    deployment = deployment_in(said)
+    assert (await runtime.invoke(deployment, {}))["T_FROM"] == "request"
