@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -194,6 +195,16 @@ def up_detached(*, state_dir: Annotated[Path, typer.Option("--state-dir")], fres
     raise typer.Exit(code)
 
 
+def _activation() -> Path | None:
+    """What to source, where the `pac` of a plain shell is not this one: `uv run` changes PATH for us alone."""
+    folder = Path(sys.executable).parent
+    elsewhere = [part for part in os.environ.get("PATH", "").split(os.pathsep) if part != str(folder)]
+    script = folder / "activate"
+    if not script.exists() or shutil.which("pac", path=os.pathsep.join(elsewhere)):
+        return None
+    return script.relative_to(Path.cwd()) if script.is_relative_to(Path.cwd()) else script
+
+
 def _show(status: dict[str, Any]) -> None:
     rows = [
         (one["name"], one["pid"], "ready" if one["ready"] else "not ready", one["restarts"])
@@ -221,6 +232,9 @@ def _show(status: dict[str, Any]) -> None:
         ],
     )
     say("")
+    if (activate := _activation()) is not None:
+        say("to have pac and its Python in your shell:")
+        say(f"  source {activate}")
     say("deploy an agent:")
     say("  pac deploy AGENT.apkg --wait")
     if url.endswith(":4000"):
