@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from pac.agentkit.pixell import ensure_pixell
+from pac.testkit.pixell import Pixell, pixell
+
+__all__ = ["pixell"]
 
 AGENT_YAML = """\
 version: "1.0"
@@ -64,19 +66,13 @@ def make_folder(tmp_path: Path) -> MakeFolder:
     return make
 
 
-@pytest.fixture(scope="session")
-def pixell() -> Path:
-    """The real command; its absence is a failure, never a skip."""
-    return ensure_pixell()
-
-
 @pytest.fixture
-def pixell_build(pixell: Path, tmp_path: Path) -> PixellBuild:
+def pixell_build(pixell: Pixell, tmp_path: Path) -> PixellBuild:
     def build(folder: Path) -> Path:
         target = tmp_path / f"built-{folder.name}"
         environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path)}
         done = subprocess.run(
-            [pixell, "build", "--path", folder, "--output", target],
+            [pixell.executable, "build", "--path", folder, "--output", target],
             capture_output=True,
             text=True,
             env=environment,

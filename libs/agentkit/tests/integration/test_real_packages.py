@@ -10,15 +10,17 @@ import pytest
 
 from pac.agentkit.apkg import check_version, inspect, verify
 from pac.agentkit.build import write_package
+from pac.testkit.pixell import Pixell
 
 SURFACES = [("rest",), ("a2a",), ("ui",), ("rest", "a2a", "ui")]
 
 
 @pytest.fixture
-def template(pixell: Path, tmp_path: Path) -> Any:
+def template(pixell: Pixell, tmp_path: Path) -> Any:
     def make(surfaces: tuple[str, ...]) -> Path:
         chosen = [part for surface in surfaces for part in ("--surface", surface)]
-        subprocess.run([pixell, "init", "demo_agent", *chosen], cwd=tmp_path, check=True, capture_output=True)
+        command = [str(pixell.executable), "init", "demo_agent", *chosen]
+        subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
         folder = tmp_path / "demo_agent"
         (folder / ".env").write_text((folder / ".env.example").read_text() + "OPENAI_API_KEY=your-key-here\n")
         return folder
@@ -79,10 +81,11 @@ def test_odd_but_real_contents_are_accepted(make_folder: Any, pixell_build: Any)
     assert verification.inspection.env_names == ("A", "B", "MULTI")
 
 
-def test_pixell_refuses_what_we_refuse_without_env(make_folder: Any, pixell: Path, tmp_path: Path) -> None:
+def test_pixell_refuses_what_we_refuse_without_env(make_folder: Any, pixell: Pixell, tmp_path: Path) -> None:
     folder = make_folder()
     (folder / ".env").unlink()
-    done = subprocess.run([pixell, "build", "-p", folder, "-o", tmp_path], capture_output=True, text=True, check=False)
+    command = [pixell.executable, "build", "-p", folder, "-o", tmp_path]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert "Missing required .env file at project root" in done.stdout
 

@@ -69,6 +69,14 @@ def test_warnings_carry_names_and_rules_and_no_value(stored: Callable[[bytes], P
     assert "someone" not in repr(inspection)
 
 
+def test_an_env_that_no_process_can_hold_is_refused(stored: Callable[[bytes], Path], craft: Any) -> None:
+    for env in (b"A=x\0y\n", b"A\0B=sk-live-0123456789\n"):
+        inspection = inspect(stored(craft.good(**{".env": env}).raw()))
+        assert [problem.code for problem in inspection.problems] == ["env_unusable"]
+        assert "\0" not in repr((inspection.env_names, inspection.warnings, inspection.problems))
+        assert "0123456789" not in repr(inspection)
+
+
 def test_env_must_be_at_the_root(stored: Callable[[bytes], Path], craft: Any) -> None:
     (problem,) = inspect(stored(craft.good(**{".env": None, "src/.env": b"A=1\n"}).raw())).problems
     assert (problem.code, problem.message) == ("env_missing", "Missing required .env file at project root")

@@ -116,6 +116,9 @@ LAUGHS = "a0: &a0 [x, x]\n" + "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] *
         ("a: [", "not YAML"),
         ("a: 2001-99-99\n", "cannot read"),
         ("\t", "not YAML"),
+        ('a: "x\\0"\n', "no text"),
+        ('"\\uD800": 1\n', "no text"),
+        ('a: &a [*a, "\\0"]\n', "no text"),
     ],
 )
 def test_harmful_yaml_is_refused(text: str, said: str) -> None:
@@ -131,6 +134,8 @@ def test_harmful_yaml_is_refused(text: str, said: str) -> None:
         ("NaN", "does not know"),
         ("9" * 10_000, "too long"),
         ("{", "not JSON"),
+        ('{"a": ["x\\u0000"]}', "no text"),
+        ('{"\\ud800": 1}', "no text"),
     ],
 )
 def test_harmful_json_is_refused(text: str, said: str) -> None:

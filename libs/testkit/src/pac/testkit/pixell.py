@@ -2,6 +2,7 @@
 
 import asyncio
 import fcntl
+import os
 import shutil
 import subprocess
 import sys
@@ -16,6 +17,11 @@ from pac.cli.local import cache_folder
 
 RELEASE = "pixell-kit==0.4.12"
 PATIENCE_SECONDS = 150.0
+INSTALL_SECONDS = 300.0
+
+
+class PixellUnavailable(RuntimeError):  # noqa: N818 - it says what happened, as a name
+    """The environment cannot be made; the text ends with what the installer said."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +56,7 @@ class Pixell:
 
 @pytest.fixture(scope="session")
 def pixell() -> Pixell:
+    """The real command; its absence is a failure, never a skip."""
     home = cache_folder() / RELEASE.replace("==", "-")
     home.parent.mkdir(parents=True, exist_ok=True)
     with _alone(home.with_suffix(".lock")):
@@ -61,11 +68,25 @@ def pixell() -> Pixell:
 
 
 def _install(home: Path) -> None:
-    subprocess.run([sys.executable, "-m", "venv", str(home)], check=True)  # noqa: S603 - our own interpreter
-    subprocess.run(  # noqa: S603 - the pip of that environment
-        [str(home / "bin/python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", RELEASE],
-        check=True,
-    )
+    """With uv where there is one (it brings no pip along), else with the standard library's venv and its pip."""
+    python = str(home / "bin/python")
+    if uv := os.environ.get("UV") or shutil.which("uv"):
+        _run(uv, "venv", "--quiet", "--python", sys.executable, str(home))
+        _run(uv, "pip", "install", "--quiet", "--python", python, RELEASE)
+    else:
+        _run(sys.executable, "-m", "venv", str(home))
+        _run(python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", RELEASE)
+
+
+def _run(*arguments: str) -> None:
+    try:
+        done = subprocess.run(  # noqa: S603 - the arguments are ours
+            arguments, capture_output=True, text=True, timeout=INSTALL_SECONDS, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired) as fault:
+        raise PixellUnavailable(f"{arguments[0]} cannot be run: {fault}") from None
+    if done.returncode != 0:
+        raise PixellUnavailable(f"{' '.join(arguments)} failed:\n{done.stdout}{done.stderr}")
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """Parses the JSON and YAML of strangers: bounded, no duplicates, no aliases that multiply."""
 
 import json
+import re
 from typing import Any
 
 import yaml
@@ -8,6 +9,7 @@ import yaml
 ALIASES = 20
 DEPTH = 50
 NODES = 20_000
+NO_TEXT = re.compile(r"[\x00\ud800-\udfff]")  # neither Postgres nor a process can hold these
 
 
 class BadDocument(ValueError):  # noqa: N818 - it says what is bad, as a name
@@ -16,7 +18,7 @@ class BadDocument(ValueError):  # noqa: N818 - it says what is bad, as a name
 
 def parse_json(text: str) -> object:
     try:
-        return json.loads(text, object_pairs_hook=_unique, parse_constant=_no_constant)
+        return _text_only(json.loads(text, object_pairs_hook=_unique, parse_constant=_no_constant))
     except json.JSONDecodeError as error:
         raise BadDocument(f"it is not JSON (line {error.lineno}, column {error.colno})") from None
     except RecursionError:
@@ -41,7 +43,7 @@ def parse_yaml(text: str) -> object:
         raise
     except (ValueError, TypeError, OverflowError):
         raise BadDocument("it holds a value that YAML cannot read") from None
-    return document
+    return _text_only(document)
 
 
 class _BoundedLoader(yaml.SafeLoader):
@@ -68,6 +70,20 @@ class _BoundedLoader(yaml.SafeLoader):
         if len(keys) != len(set(keys)):
             raise BadDocument(f"it holds a key twice (line {node.start_mark.line + 1})")
         return super().construct_mapping(node, deep)
+
+
+def _text_only(document: object) -> object:
+    """The document, if every text in it is one. Aliases may make it a graph, so each part is looked at once."""
+    seen: set[int] = set()
+    waiting = [document]
+    while waiting:
+        part = waiting.pop()
+        if isinstance(part, str) and NO_TEXT.search(part):
+            raise BadDocument("it holds a character that is no text")
+        if isinstance(part, dict | list) and id(part) not in seen:
+            seen.add(id(part))
+            waiting.extend((*part.keys(), *part.values()) if isinstance(part, dict) else part)
+    return document
 
 
 def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:

@@ -114,6 +114,9 @@ def _read_env(data: bytes | None, *, present: bool) -> FoundEnv:
     if data is None:
         return FoundEnv((), (Problem("env_unreadable", ".env is damaged or too large to be read", ENV, ENV_HINT),))
     values = parse_dotenv(data)
+    if any("\0" in text for pair in values.items() for text in pair):
+        text = f"{ENV} holds a NUL character, which no environment can"
+        return FoundEnv((), (Problem("env_unusable", text, ENV, "Write .env as plain UTF-8 text."),))
     warnings = list(hygiene_warnings(values))
     try:
         data.decode("utf-8-sig")
