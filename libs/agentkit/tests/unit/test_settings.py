@@ -36,6 +36,7 @@ def test_the_secret_may_be_a_file_and_is_not_shown(monkeypatch: pytest.MonkeyPat
         ("LOCAL_RUNTIME_PACKAGE_ORIGINS", "ftp://host"),
         ("LOCAL_RUNTIME_PACKAGE_ORIGINS", "http://host/path"),
         ("LOCAL_RUNTIME_PORT", "70000"),
+        ("LOCAL_RUNTIME_SECRET_FILE", "/nowhere/secret"),
     ],
 )
 def test_what_cannot_work_is_refused(name: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,6 +17,14 @@ INFLATE_BYTES = 1024 * 1024
 FATAL = frozenset({"encrypted", "method", "header_missing", "overlap", "invalid_apkg", "too_many_entries"})
 
 
+class Abandoned(Exception):  # noqa: N818 - nobody wants the result any more
+    """The work was given up in the middle, as its caller wished."""
+
+
+def never() -> bool:
+    return False
+
+
 class Damaged(Exception):  # noqa: N818 - a finding, not an error of ours
     """The entry's bytes are not what its headers say; carries the code and the end of the sentence."""
 
@@ -29,16 +37,20 @@ class Damaged(Exception):  # noqa: N818 - a finding, not an error of ours
 @dataclass
 class _Budget:
     limits: Limits
+    given_up: Callable[[], bool]
     spent_bytes: int = 0
     exhausted: bool = field(default=False)
 
 
-def verify(path: Path, limits: Limits = DEFAULT_LIMITS) -> Verification:
-    """`inspect` plus every byte: checksums, true sizes, sha256 of each file. OSError when the file cannot be read."""
+def verify(path: Path, limits: Limits = DEFAULT_LIMITS, given_up: Callable[[], bool] = never) -> Verification:
+    """`inspect` plus every byte: checksums, true sizes, sha256 of each file. OSError when the file cannot be read.
+
+    Ends with Abandoned soon after `given_up` has become true (asked from this thread, at every piece).
+    """
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         inspection = inspect_open(descriptor, limits)
-        budget = _Budget(limits)
+        budget = _Budget(limits, given_up)
         files: list[PackagedFile] = []
         problems = list(inspection.problems)
         if not FATAL & {problem.code for problem in problems}:
@@ -72,7 +84,7 @@ def _verify_entry(
 def _inflate(descriptor: int, entry: Entry, budget: _Budget, take: Callable[[bytes], None]) -> None:
     """Hands over the entry's bytes; stops at the budget, raises Damaged where they end too early or too late."""
     size = crc = 0
-    for data in inflated(descriptor, entry):
+    for data in inflated(descriptor, entry, budget.given_up):
         size += len(data)
         budget.spent_bytes += len(data)
         if budget.spent_bytes > budget.limits.unpacked_bytes:
@@ -88,7 +100,7 @@ def _inflate(descriptor: int, entry: Entry, budget: _Budget, take: Callable[[byt
         raise Damaged("checksum_wrong", "is damaged: its checksum does not match")
 
 
-def inflated(descriptor: int, entry: Entry) -> Iterator[bytes]:
+def inflated(descriptor: int, entry: Entry, given_up: Callable[[], bool] = never) -> Iterator[bytes]:
     """The entry's bytes in pieces of at most INFLATE_BYTES, whatever they inflate to."""
     at, left = entry.data_offset, entry.packed_bytes
     inflater = zlib.decompressobj(-zlib.MAX_WBITS)
@@ -97,18 +109,24 @@ def inflated(descriptor: int, entry: Entry) -> Iterator[bytes]:
         if not packed:
             raise Damaged("cut_short", "is cut short")
         at, left = at + len(packed), left - len(packed)
-        if not entry.deflated:
+        if given_up():
+            raise Abandoned
+        if entry.deflated:
+            yield from _pieces(inflater, packed)
+        else:
             yield packed
-            continue
-        while packed:
-            try:
-                data = inflater.decompress(packed, INFLATE_BYTES)
-            except zlib.error:
-                raise Damaged("deflate_damaged", "is damaged: it cannot be inflated") from None
-            packed = inflater.unconsumed_tail
-            if data:
-                yield data
         if inflater.unused_data or (inflater.eof and left):
             raise Damaged("hidden_data", "holds bytes behind its compressed data")
     if entry.deflated and not inflater.eof:
         raise Damaged("deflate_damaged", "is damaged: its compressed data does not end")
+
+
+def _pieces(inflater: "zlib._Decompress", packed: bytes) -> Iterator[bytes]:
+    while packed:
+        try:
+            data = inflater.decompress(packed, INFLATE_BYTES)
+        except zlib.error:
+            raise Damaged("deflate_damaged", "is damaged: it cannot be inflated") from None
+        packed = inflater.unconsumed_tail
+        if data:
+            yield data

@@ -233,7 +233,13 @@ async def start_agent(start: Start, output: Output) -> Agent:
     finally:
         theirs.close()
         os.close(lifeline_read)
-    reader, writer = await asyncio.open_connection(sock=ours, limit=start.answer_bytes + LINE_BYTES)
+    try:
+        reader, writer = await asyncio.open_connection(sock=ours, limit=start.answer_bytes + LINE_BYTES)
+    except BaseException:  # nobody would know of the process any more
+        kill_group(process.pid)
+        ours.close()
+        os.close(lifeline)
+        raise
     agent = Agent(output, process, lifeline, reader, writer)
     agent.watch()
     try:

@@ -45,6 +45,7 @@ class Deployment:
     task: asyncio.Task[None] | None = None
     stop_reason: str | None = None
     slot: int | None = None
+    ending: bool = False  # it is being cleaned up, which nothing may cut short
     ended: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property

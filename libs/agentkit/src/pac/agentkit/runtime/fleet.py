@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 import shutil
+import threading
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -66,7 +67,7 @@ class Fleet:
 
     def stop(self, deployment: Deployment, reason: str) -> None:
         """Begins to stop it; `deployment.ended` is set when nothing of it is left."""
-        if deployment.is_over or deployment.stop_reason is not None or deployment.task is None:
+        if deployment.ending or deployment.stop_reason is not None or deployment.task is None:
             return
         deployment.stop_reason = reason
         deployment.moved(Status.STOPPING)
@@ -92,6 +93,7 @@ class Fleet:
             logger.exception("deployment_broke", deployment_id=deployment.id)
             self._failed(deployment, "The runtime could not run this deployment: an internal fault")
         finally:
+            deployment.ending = True
             await self._clean_up(deployment)
 
     def _failed(self, deployment: Deployment, message: str) -> None:
@@ -121,7 +123,7 @@ class Fleet:
             deployment.moved(Status.LOADING)
             user = self.isolation.agent(deployment.slot)
             root = await asyncio.to_thread(self.places.make_agent, deployment.number, user)
-            unpacked = await asyncio.to_thread(unpack, package, root, user)
+            unpacked = await _unpacked(package, root, user)
         finally:
             package.unlink(missing_ok=True)
         venv = await self.venvs.prepare(unpacked.requirements)
@@ -227,3 +229,16 @@ class Fleet:
         over = [d for d in self.deployments.values() if d.is_over]
         for deployment in over[: max(0, len(over) - self.settings.remembered + 1)]:
             del self.deployments[deployment.id]
+            deployment.output.remove()
+
+
+async def _unpacked(package: Path, root: Path, user: int | None) -> Unpacked:
+    """In a thread, which no cancellation leaves behind: it would go on writing where everything is being removed."""
+    given_up = threading.Event()
+    unpacking = asyncio.create_task(asyncio.to_thread(unpack, package, root, user, given_up.is_set))
+    try:
+        return await asyncio.shield(unpacking)
+    except asyncio.CancelledError:
+        given_up.set()
+        await asyncio.wait({unpacking})
+        raise

@@ -64,9 +64,17 @@ class Output:
         """Writes to the file; blocking, so callers use a thread."""
         half = self.limit_bytes // 2
         if self.path.exists() and self.path.stat().st_size > half:
-            self.path.replace(self.path.with_suffix(".older.log"))
+            self.path.replace(self._older)
         with self.path.open("a", encoding="utf-8") as file:
             file.writelines(f"{line.at.isoformat()} {line.stream} {line.text}\n" for line in lines)
+
+    def remove(self) -> None:
+        for path in (self.path, self._older):
+            path.unlink(missing_ok=True)
+
+    @property
+    def _older(self) -> Path:
+        return self.path.with_suffix(".older.log")
 
     def tail(self, limit_bytes: int) -> tuple[list[Line], bool]:
         """The newest lines that fit, oldest first, and whether older ones were left out."""

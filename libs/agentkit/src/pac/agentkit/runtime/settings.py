@@ -81,7 +81,11 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _has_secret(self) -> Self:
-        if not self.bearer():
+        try:
+            secret = self.bearer()
+        except (OSError, UnicodeDecodeError):
+            raise ValueError("the file that LOCAL_RUNTIME_SECRET_FILE names cannot be read") from None
+        if not secret:
             raise ValueError("LOCAL_RUNTIME_SECRET (or LOCAL_RUNTIME_SECRET_FILE) must be set")
         return self
 

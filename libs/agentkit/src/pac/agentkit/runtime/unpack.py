@@ -1,6 +1,7 @@
 """Turns a package file into the agent's folder, after every byte of it was verified. Blocking: callers use a thread."""
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,9 +9,11 @@ from pac.agentkit.apkg import Entry, Manifest, verify
 from pac.agentkit.apkg.hygiene import ENV, secret_rule
 from pac.agentkit.apkg.manifest import find_manifest
 from pac.agentkit.apkg.model import Limits
-from pac.agentkit.apkg.verification import Damaged, inflated
+from pac.agentkit.apkg.verification import Abandoned, Damaged, inflated, never
 from pac.agentkit.environment import parse_dotenv
 from pac.agentkit.runtime.faults import DeploymentFailed, one_line
+
+__all__ = ["Abandoned", "Unpacked", "read_folder", "unpack"]
 
 LIMITS = Limits()
 SHOWN_PROBLEMS = 3
@@ -32,13 +35,16 @@ class Unpacked:
         return {key: value for key, value in self.dotenv.items() if secret_rule(key, value)}
 
 
-def unpack(package: Path, root: Path, owner: int | None) -> Unpacked:
-    """The package at `root` (which must not exist yet), owned by `owner`. DeploymentFailed when it is no good."""
-    verification = verify(package, LIMITS)
+def unpack(package: Path, root: Path, owner: int | None, given_up: Callable[[], bool] = never) -> Unpacked:
+    """The package at `root` (which must not exist yet), owned by `owner`. DeploymentFailed when it is no good.
+
+    Abandoned soon after `given_up` has become true; what is at `root` by then is the caller's to remove.
+    """
+    verification = verify(package, LIMITS, given_up)
     if verification.problems:
         messages = [problem.message for problem in verification.problems[:SHOWN_PROBLEMS]]
         raise DeploymentFailed(one_line(f"Failed to load package: {'; '.join(messages)}"))
-    _write(package, verification.inspection.entries, root, owner)
+    _write(package, verification.inspection.entries, root, owner, given_up)
     return read_folder(root)
 
 
@@ -67,7 +73,9 @@ def read_folder(root: Path) -> Unpacked:
     )
 
 
-def _write(package: Path, entries: tuple[Entry, ...], root: Path, owner: int | None) -> None:
+def _write(
+    package: Path, entries: tuple[Entry, ...], root: Path, owner: int | None, given_up: Callable[[], bool]
+) -> None:
     _make_folder(root, owner)
     made = {root}
     descriptor = os.open(package, os.O_RDONLY | os.O_CLOEXEC)
@@ -79,20 +87,19 @@ def _write(package: Path, entries: tuple[Entry, ...], root: Path, owner: int | N
                     _make_folder(folder, owner)
                     made.add(folder)
             if not entry.is_folder:
-                _write_file(descriptor, entry, path, owner)
+                with os.fdopen(_new_file(path), "wb") as file:
+                    for data in inflated(descriptor, entry, given_up):
+                        file.write(data)
+                    if owner is not None:
+                        os.fchown(file.fileno(), owner, owner)
     except Damaged as fault:
         raise DeploymentFailed(f"Failed to load package: {entry.name} {fault.what}") from None
     finally:
         os.close(descriptor)
 
 
-def _write_file(descriptor: int, entry: Entry, path: Path, owner: int | None) -> None:
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-    with os.fdopen(os.open(path, flags, FILE_MODE), "wb") as file:
-        for data in inflated(descriptor, entry):
-            file.write(data)
-        if owner is not None:
-            os.fchown(file.fileno(), owner, owner)
+def _new_file(path: Path) -> int:
+    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, FILE_MODE)
 
 
 def _make_folder(path: Path, owner: int | None) -> None:
