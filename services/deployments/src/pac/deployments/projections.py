@@ -31,6 +31,7 @@ from pac.contracts.envelope import Envelope
 from pac.deployments.tables import counts, deployments, minutes
 
 Row = dict[str, Any]
+STATUSES = ("completed", "failed", "processing", "queued")
 OF_A_DEPLOYMENT: tuple[type[Event], ...] = get_args(get_args(DeploymentEvent)[0])
 
 
@@ -117,11 +118,11 @@ class Deployments:
     async def _count(self, tx: AsyncConnection, before: dict[UUID, Row], after: dict[UUID, Row]) -> None:
         change = Counter(row["status"] for row in after.values())
         change.subtract(row["status"] for row in before.values())
-        rows = [{"status": status, "deployments": number} for status, number in sorted(change.items()) if number]
-        if rows:
-            write = insert(counts)
-            total = counts.c.deployments + write.excluded.deployments
-            await tx.execute(write.on_conflict_do_update(index_elements=["status"], set_={"deployments": total}), rows)
+        # All of them, changed or not: which rows there are must not depend on how the log was cut into batches.
+        rows = [{"status": status, "deployments": change[status]} for status in STATUSES]
+        write = insert(counts)
+        total = counts.c.deployments + write.excluded.deployments
+        await tx.execute(write.on_conflict_do_update(index_elements=["status"], set_={"deployments": total}), rows)
 
     async def _finished(self, tx: AsyncConnection, ended: Sequence[Row]) -> None:
         """`ended` ended in this batch: nothing follows a terminal event, so no row is seen here twice."""
