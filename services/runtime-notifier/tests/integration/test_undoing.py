@@ -1,16 +1,19 @@
 """What should run runs: after aborts, late runtimes, deletions and restarts, on the real books."""
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 import pytest
+from sqlalchemy import text
 
 from pac.contracts.runtime_notifier import RuntimeReady
 from pac.runtime_notifier import running
 from pac.runtime_notifier.app import orphans
 from pac.runtime_notifier.running import App
+from pac.runtime_notifier.runtime import CannotStop, StopTaken, Unclear
 from pac.testkit.fake_runtime import Script
 from pac.testkit.notifier import MakeNotifier, Notifier
 
@@ -214,3 +217,61 @@ async def test_without_either_rule_the_wrong_release_serves(
     notifier.patience_seconds = 2.0
     with pytest.raises(AssertionError, match="never"):
         await late_below_an_open_one(notifier)
+
+
+async def test_what_waits_to_be_given_again_is_not_given_once_a_later_release_serves(notifier: Notifier) -> None:
+    """It would push the current release aside, which nothing had been wrong with."""
+    app_id = await notifier.app()
+    first = await notifier.running(app_id, 1)
+    await notifier.at_rest()
+    notifier.fake.script[f"{first}-r1"] = Script(ends="failed")
+    notifier.fake.restart_empty()
+    await notifier.reconciler.round()
+
+    async def waits() -> bool:
+        async with notifier.log.reading() as connection:
+            return bool(await connection.scalar(text("SELECT count(*) FROM state.jobs WHERE key LIKE '%-r2'")))
+
+    await notifier.until(waits, "the next try waits")
+    second = await notifier.running(app_id, 2)
+    async with notifier.log.reading() as connection:
+        await connection.execute(text("UPDATE state.jobs SET run_at = clock_timestamp()"))
+    notifier.jobs.wanted.set()
+    await notifier.at_rest()
+    assert notifier.fake.given(f"{first}-r") == [f"{first}-r1"]
+    assert notifier.fake.serving(app_id) == [f"{second}-a1"]
+
+
+async def test_a_stop_asked_for_while_an_earlier_one_is_on_its_way_is_not_lost(notifier: Notifier) -> None:
+    """The runtime answers the first stop before it is given the package, and is slow to say so."""
+    app_id, deployment_id = await notifier.app(), uuid4()
+    runtime, store = notifier.courier.runtime, notifier.store
+    signing, stopped = asyncio.Event(), asyncio.Event()
+    stop, sign = runtime.stop, store.presigned_get
+
+    async def slow_sign(key: str, seconds: int) -> str:
+        signing.set()
+        await stopped.wait()
+        return await sign(key, seconds)
+
+    async def slow_stop(wire_id: str) -> StopTaken | CannotStop | Unclear:
+        answer = await stop(wire_id)
+        if not stopped.is_set():
+            stopped.set()
+            await notifier.until(serves, "the books say that it serves")
+        return answer
+
+    async def serves() -> bool:
+        async with notifier.log.reading() as connection:
+            return await connection.scalar(text("SELECT serving FROM state.apps")) is not None
+
+    store.presigned_get = slow_sign  # type: ignore[method-assign]
+    runtime.stop = slow_stop  # type: ignore[method-assign]
+    await notifier.notify(app_id, deployment_id, 1)
+    await signing.wait()
+    await notifier.abort(app_id, deployment_id)
+    await stopped.wait()
+    await notifier.at_rest()
+    assert notifier.fake.given() == [f"{deployment_id}-a1"]
+    assert notifier.fake.serving(app_id) == []
+    assert await orphans_of(notifier) == 0

@@ -161,7 +161,10 @@ class Courier:
         wire, delivery = app.wires[errand.wire_id], app.deliveries[errand.deployment_id]
         serving = app.wires[app.serving] if app.serving is not None else None
         sibling = serving.id if serving and serving.deployment_id == wire.deployment_id else None
-        return Situation(wire, facts, not delivery.closed and not app.is_deleted, sibling)
+        is_wanted = not delivery.closed and not app.is_deleted
+        if wire.attempt is None:  # of our own accord: only what should run, which may be something else by now
+            is_wanted = should_run(app) == delivery
+        return Situation(wire, facts, is_wanted, sibling)
 
     async def _settle(self, job: Job, errand: Errand, settle: Settle) -> None:
         cause, stream = errand.because.cause, DELIVERY.stream(errand.deployment_id)

@@ -163,4 +163,5 @@ class Fleet:
                 errand = Errand(
                     kind="stop", app_id=app_id, deployment_id=deployment_id, wire_id=wire_id, because=because
                 )
-                await self.jobs.put(tx, errand.key, errand.payload())
+                # One that is on its way may have asked the runtime before it was given anything: it begins anew.
+                await self.jobs.put(tx, errand.key, errand.payload(), replace=True)

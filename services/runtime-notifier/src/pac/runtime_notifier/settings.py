@@ -16,7 +16,8 @@ class Settings(ServiceSettings):
     runtime_accepts_environment: bool = False
     runtime_timeout_seconds: float = Field(default=10.0, gt=0, le=60)  # of one call
     runtime_answer_max_bytes: int = Field(default=65_536, ge=1024)
-    runtime_parallel: int = Field(default=32, ge=1, le=500)  # deployments that are watched at once by one process
+    # Watched at once by one process: more than the hub runs at a time, since each may take up to its deadline.
+    runtime_parallel: int = Field(default=128, ge=1, le=500)
     runtime_url_seconds: int = Field(default=900, ge=60, le=3600)  # how long a download address is good for
     late_limit_seconds: float = Field(default=900.0, ge=0)  # a runtime that turns ready later is not seen any more
     give_again_seconds: float = Field(default=300.0, gt=0)  # what is given again has that long to become healthy

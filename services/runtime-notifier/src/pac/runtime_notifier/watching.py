@@ -36,7 +36,7 @@ STOPPED_LOOKS = 3  # the real runtime passes through `stopped` when it deploys a
 class Pace:
     """Pauses between looks, in seconds; `url_seconds` is how long a download address is good for."""
 
-    first_seconds: float = 0.2
+    first_seconds: float = 0.05  # a small agent is up in a tenth of a second
     longest_seconds: float = 2.0
     late_seconds: float = 5.0
     late_limit_seconds: float = 900.0
