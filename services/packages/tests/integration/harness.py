@@ -102,10 +102,8 @@ class Packages:
     # ---- as the gateway --------------------------------------------------------------------------------------------
 
     async def call(self, method: str, path: str, tenant: Tenant, **options: Any) -> Answer:
-        plain, _, query = path.partition("?")
-        who = tenant.caller()
-        headers = {**self.client.headers(method, plain, who), **options.pop("headers", {})}
-        url = self.client.url + plain + (f"?{query}" if query else "")
+        headers = {**self.client.headers(method, path, tenant.caller()), **options.pop("headers", {})}
+        url = self.client.url + path
         async with self.client.http.request(method, url, headers=headers, allow_redirects=False, **options) as response:
             body = await response.json() if "json" in response.content_type else await response.text()
             return Answer(response.status, response.reason or "", response.headers, body)
@@ -194,11 +192,13 @@ class Packages:
             )
         )
 
-    async def complete(self, told: PackageSubmitted, release: int = 1, *, current: bool = True) -> None:
+    async def complete(
+        self, told: PackageSubmitted, release: int = 1, *, current: bool = True, at: datetime = NOON
+    ) -> None:
         await self.hub(
             DeploymentCompleted(
                 account_id=told.account_id,
-                at=NOON,
+                at=at,
                 deployment_id=told.deployment_id,
                 agent_app_id=told.agent_app_id,
                 package_id=told.package_id,
@@ -268,6 +268,12 @@ class Packages:
 
     def temporary(self) -> list[str]:
         return sorted(path.name for path in self.temp_dir.iterdir())
+
+    async def nothing_left_but(self, told: PackageSubmitted) -> None:
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while self.temporary() or await self.rows("SELECT key FROM state.leftovers"):  # noqa: ASYNC110 - the server side ends by itself
+                await asyncio.sleep(0.02)
+        assert await self.keys("staging/") == [told.object_key]
 
     async def nothing_left(self, *, events: int = 0) -> None:
         """After a refusal: no object, no temporary file, no note, no event."""

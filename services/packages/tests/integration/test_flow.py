@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from datetime import timedelta
 from uuid import UUID
 
 import pytest
@@ -66,6 +67,34 @@ async def test_a_relay_that_is_behind_and_sigterm_are_not_waited_out(packages_of
     assert (await asyncio.wait_for(request, 10)).status == 202  # nobody relays here: its own event grows old
     packages.running.stopping.set()
     assert (await asyncio.wait_for(packages.post(tenant, apkg("1.0.1")), 10)).status == 202
+
+
+async def test_a_database_that_hangs_does_not_hold_the_answer(packages_of: PackagesOf, tenant: Tenant) -> None:
+    packages = await packages_of(decision_wait_seconds=1.0)
+    async with packages.log.engine.connect() as connection:
+        request = asyncio.create_task(packages.post(tenant, apkg()))
+        await packages.next_submitted()
+        await connection.execute(text("LOCK TABLE state.submissions IN ACCESS EXCLUSIVE MODE"))
+        assert (await asyncio.wait_for(request, 5)).status == 202
+
+
+async def test_a_claim_that_waited_until_its_bytes_were_swept_is_not_accepted(
+    packages_of: PackagesOf, tenant: Tenant
+) -> None:
+    packages = await packages_of(holder_wait_seconds=10.0)
+    told = await packages.deployed(tenant, apkg())
+    second = asyncio.create_task(packages.post(tenant, apkg()))
+    async with asyncio.timeout(10):
+        while not (noted := await packages.rows("SELECT key FROM state.leftovers")):  # noqa: ASYNC110 - until it is
+            await asyncio.sleep(0.01)
+        while not await packages.keys(noted[0].key):  # noqa: ASYNC110 - until it has come in
+            await asyncio.sleep(0.01)
+    assert await packages.sweep.leftovers.sweep(noted[0].key, timedelta(0))
+    assert not await packages.sweep.leftovers.sweep(told.object_key, timedelta(0)), "nobody sweeps what is in use"
+    await packages.abort(told)
+    assert (await asyncio.wait_for(second, 8)).status == 503
+    assert (await packages.objects.head(told.object_key)).size_bytes == told.size_bytes
+    await packages.nothing_left_but(told)
 
 
 # ---- steps ---------------------------------------------------------------------------------------------------------

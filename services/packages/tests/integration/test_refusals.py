@@ -67,6 +67,16 @@ async def test_a_version_that_exists_is_told_with_who_has_it(packages: Packages,
         }
 
 
+async def test_texts_that_no_database_holds_are_a_fault_of_the_package(packages: Packages, tenant: Tenant) -> None:
+    manifest = '{"name": "echo-agent", "version": "1.0.0%s", "entrypoint": "src.main:handler", "description": "%s"}'
+    for made in (manifest % ("", "\\u0000"), manifest % ("\\ud800", "")):
+        for to in ("", "/deploy"):
+            answer = await packages.post(tenant, apkg(changes={"manifest.json": made.encode()}), to=to)
+            assert (answer.status, answer.body["error"]) == (400, "Package validation failed")
+            assert answer.body["details"] == ["manifest.json cannot be read: it holds a character that is no text"]
+    await packages.nothing_left()
+
+
 async def test_another_version_than_the_packages_own_is_refused(packages: Packages, tenant: Tenant) -> None:
     answer = await packages.post(tenant, apkg("1.0.0"), version="2.0.0")
     assert answer.status == 400

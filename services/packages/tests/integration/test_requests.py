@@ -6,6 +6,8 @@ from uuid import UUID
 import pytest
 from dirty_equals import IsDatetime, IsInt, IsStr, IsUUID
 
+from pac.packages.queries import Queries
+
 from .harness import Packages, Tenant, apkg
 
 FILE_FIRST = pytest.mark.parametrize("file_first", [True, False], ids=["file first", "file last"])
@@ -74,6 +76,12 @@ async def test_upload_answers_201_in_the_shape_of_the_specification(
     assert await packages.keys("staging/") == []
     [event] = [told.event for told in await packages.log.history(f"package-{shown['id']}")]
     assert event.type == "PackageUploaded"
+
+
+async def test_a_list_reads_no_manifests_and_files(packages: Packages, tenant: Tenant) -> None:
+    await packages.post(tenant, apkg(), to="")
+    found = await Queries(packages.log).packages(tenant.account_id, tenant.app_id, limit=10, after=None)
+    assert not {"manifest", "metadata"} & set(found.rows[0]._fields)  # they may be megabytes, and are not shown here
 
 
 async def test_list_is_newest_first_and_in_pages(packages: Packages, tenant: Tenant) -> None:

@@ -49,6 +49,7 @@ class Consumers:
                         raise TooEarly(f"submission {deployment_id} is not known yet")
                     if row.decision == "undecided":
                         await Shelf(tx.connection, row.app_id).change_submission(deployment_id, decision="reserved")
+                        tx.wake()
             case _:
                 pass
 
@@ -72,6 +73,8 @@ class Consumers:
                 return
             package = await shelf.package(submission.package_id)
             assert package is not None
+            if submission.started_at is None:
+                await shelf.change_submission(deployment_id, started_at=event.at)
             finding = known_finding(package, step)
             if finding is not None:
                 command = AnswerStep(deployment_id, event.attempt, finding, self.clock())
@@ -134,7 +137,7 @@ class Consumers:
                 old = moved.superseded
                 if (old.package_id if old else None) != expected:
                     raise _Changed  # noqa: TRY301 - ends the transaction without its inbox row
-                await shelf.change_submission(event.deployment_id, open=False)
+                await shelf.change_submission(event.deployment_id, open=False, completed_at=event.at)
                 await shelf.change(package.package_id, kept=True)
                 await shelf.put(submission.version, moved.place)
                 if old is not None:

@@ -39,6 +39,7 @@ from pac.servicekit.http import caller_of, cause_of, reply, stopping_of, uuid_in
 from pac.servicekit.objects import Objects
 
 logger = structlog.get_logger(__name__)
+HANG_SECONDS = 0.5
 VERSION_EXISTS = Problem(
     code="version_exists", message="Version already exists", hint=ERRORS[ErrorCode.VERSION_EXISTS].hint
 )
@@ -134,12 +135,14 @@ class Deploy:
         looking = asyncio.create_task(self._look(submitted.deployment_id))
         stopping = asyncio.create_task(stopping_of(request).wait())
         try:
-            await asyncio.wait([looking, stopping], return_when=asyncio.FIRST_COMPLETED)
+            # The look ends by itself at its time, unless Postgres hangs in the middle of it.
+            longest = self.waiting.decision_seconds + HANG_SECONDS
+            await asyncio.wait([looking, stopping], timeout=longest, return_when=asyncio.FIRST_COMPLETED)
             row = looking.result() if looking.done() else None
         finally:
             for task in (looking, stopping):
                 task.cancel()
-            await asyncio.gather(looking, stopping, return_exceptions=True)
+            await asyncio.wait([looking, stopping], timeout=HANG_SECONDS)
         if row is not None and row.decision == "rejected":
             raise Refused(
                 ErrorCode.INSUFFICIENT_CREDITS,
@@ -161,7 +164,11 @@ class Deploy:
 
     def _accepted(self, submitted: Submitted, checked: Checked, queued_at: datetime) -> AcceptedReply:
         return AcceptedReply(
-            deployment=AcceptedDeployment(id=submitted.deployment_id, queued_at=queued_at),
+            deployment=AcceptedDeployment(
+                id=submitted.deployment_id,
+                queued_at=queued_at,
+                estimated_duration_seconds=submitted.estimated_seconds,
+            ),
             package=AcceptedPackage(
                 id=submitted.package_id,
                 version=checked.version,

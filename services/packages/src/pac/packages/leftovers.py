@@ -14,7 +14,7 @@ from sqlalchemy import delete, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from pac.eventlog import EventLog
+from pac.eventlog import EventLog, unavailable
 from pac.packages.clock import Clock
 from pac.packages.tables import leftovers
 from pac.servicekit.objects import Objects
@@ -28,8 +28,16 @@ async def note_in(connection: AsyncConnection, key: str, at: datetime) -> None:
     await connection.execute(insert(leftovers).values(key=key, noted_at=at).on_conflict_do_nothing())
 
 
-async def forget_in(connection: AsyncConnection, *keys: str | None) -> None:
-    await connection.execute(delete(leftovers).where(leftovers.c.key.in_([key for key in keys if key])))
+class Swept(OSError):  # noqa: N818 - says what happened
+    """So much time has passed since the object was noted that it has been taken for a leftover."""
+
+
+async def refer_in(connection: AsyncConnection, *keys: str | None) -> None:
+    """Takes objects off the list, in the transaction that refers to them. Swept if one has gone meanwhile."""
+    wanted = [key for key in keys if key]
+    found = await connection.execute(delete(leftovers).where(leftovers.c.key.in_(wanted)))
+    if found.rowcount != len(wanted):
+        raise Swept("what was staged is no longer there")
 
 
 @dataclass(frozen=True)
@@ -46,7 +54,17 @@ class Leftovers:
         """The object first: a note without an object is harmless, the opposite is not."""
         await self.objects.delete(key)
         async with self.log.reading() as connection:
-            await forget_in(connection, key)
+            await connection.execute(delete(leftovers).where(leftovers.c.key == key))
+
+    async def sweep(self, key: str, age: timedelta) -> bool:
+        """Removes the object if it is still noted. The note is locked meanwhile: nobody can come to refer to it."""
+        noted = (leftovers.c.key == key) & (leftovers.c.noted_at < self.clock() - age)
+        with unavailable("the log"):
+            async with self.log.engine.begin() as connection:
+                if not (await connection.execute(delete(leftovers).where(noted))).rowcount:
+                    return False
+                await self.objects.delete(key)
+        return True
 
     async def older_than(self, age: timedelta) -> list[str]:
         statement = (
@@ -77,9 +95,7 @@ class Sweep:
             await asyncio.sleep(self.interval_seconds)
 
     async def once(self) -> int:
-        keys = await self.leftovers.older_than(self.age)
-        for key in keys:
-            await self.leftovers.remove(key)
+        keys = [key for key in await self.leftovers.older_than(self.age) if await self.leftovers.sweep(key, self.age)]
         uploads = await self.leftovers.objects.sweep_uploads(older_than=self.age)
         files = await asyncio.to_thread(remove_old_files, self.temp_dir, self.age)
         return len(keys) + uploads + files

@@ -14,6 +14,9 @@ from pac.packages.domain.versions import Status
 from pac.packages.shelf import Shelf, submission_row
 from pac.packages.tables import packages
 
+# Manifest and list of files may be megabytes each, and a list shows neither.
+LISTED = tuple(column for column in packages.c if column.name not in {"manifest", "metadata"})
+
 
 @dataclass(frozen=True)
 class Found:
@@ -32,7 +35,7 @@ class Queries:
         self, account_id: UUID, app_id: UUID, *, limit: int, after: tuple[datetime, UUID] | None
     ) -> Found:
         """Newest first, one more than `limit` when there are more; deleted ones are left out."""
-        statement = select(packages).where(
+        statement = select(*LISTED).where(
             (packages.c.account_id == account_id) & (packages.c.app_id == app_id) & (packages.c.status != "deleted")
         )
         place = tuple_(packages.c.created_at, packages.c.package_id)

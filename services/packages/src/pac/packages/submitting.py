@@ -16,7 +16,8 @@ from pac.packages.clock import Clock
 from pac.packages.domain.package import PACKAGE, Upload
 from pac.packages.domain.submission import OWN_STEPS, SUBMISSION, Submit
 from pac.packages.domain.versions import Claim, Holder, Place, Status, claim
-from pac.packages.leftovers import forget_in
+from pac.packages.durations import estimated_seconds
+from pac.packages.leftovers import refer_in
 from pac.packages.shelf import NewPackage, Shelf, app_lock
 
 
@@ -40,6 +41,7 @@ class Submitted:
     deployment_id: UUID
     package_id: UUID
     no: int
+    estimated_seconds: int
 
 
 @dataclass(frozen=True)
@@ -109,8 +111,9 @@ class Submitting:
                         force_overwrite=overwrite,
                     )
                     await tx.decide(SUBMISSION, deployment_id, command)
-                    await forget_in(tx.connection, new.staging_key, environment.object_key if environment else None)
-                    return Submitted(deployment_id, new.package_id, no)
+                    await refer_in(tx.connection, new.staging_key, environment.object_key if environment else None)
+                    seconds = await estimated_seconds(tx.connection, new.app_id, no)
+                    return Submitted(deployment_id, new.package_id, no, seconds)
             await self._holder_moves(new.app_id, new.version, overwrite=overwrite, deadline=deadline)
             waited = asyncio.get_running_loop().time() >= deadline
 

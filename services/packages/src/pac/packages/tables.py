@@ -64,6 +64,8 @@ submissions = Table(
     Column("jobs", ARRAY(Text)),
     Column("sealed_key", Text),
     Column("queued_at", DateTime(timezone=True)),
+    Column("started_at", DateTime(timezone=True)),
+    Column("completed_at", DateTime(timezone=True)),
 )
 release_notes = Table(
     "release_notes",

@@ -70,8 +70,8 @@ class Uploads:
         path = Path(name)
         received: Received | None = None
         try:
-            await self.leftovers.note(key)
             with os.fdopen(descriptor, "wb", buffering=0) as file:
+                await self.leftovers.note(key)
                 body = BoundedBody(request.content, self.limits, request.content_length)
                 reading = _Reading(self.objects, self.limits, body, key, path, file)
                 await self._read(reading, request)

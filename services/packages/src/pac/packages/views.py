@@ -10,7 +10,6 @@ from pac.contracts.base import Moment, Source, Step
 from pac.packages.domain.versions import Status
 
 ShownStatus = Literal["uploading", "stored", "superseded", "rejected", "deleted"]
-ESTIMATED_SECONDS = 120  # the specification's figure, until there is a history to estimate from
 
 
 class PackageView(Sparse):
@@ -47,7 +46,7 @@ class AcceptedDeployment(Reply):
     status: Literal["queued"] = "queued"
     message: str = "Deployment queued successfully"
     queued_at: Moment
-    estimated_duration_seconds: int = ESTIMATED_SECONDS
+    estimated_duration_seconds: int
 
 
 class AcceptedPackage(Reply):
