@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from pac.cli.local.ports import free_port
+from pac.testkit.laws import laws_hold
 from pac.testkit.pac_up import Pac, Tenant, pac_up
 from pac.testkit.pixell import pixell
 from pac.testkit.runtime import LocalRuntime
@@ -23,6 +24,13 @@ async def pac(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Pac]:
     }
     async with pac_up(tmp_path_factory.mktemp("pac") / "state", environment=environment) as running:
         yield running
+
+
+@pytest.fixture(autouse=True)
+async def lawful(pac: Pac) -> AsyncIterator[None]:
+    """Whatever a test did: PAC comes to rest, nothing is lost, stuck, charged twice or held."""
+    yield
+    await laws_hold(pac.status)
 
 
 @pytest.fixture
