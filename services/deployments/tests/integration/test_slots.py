@@ -2,16 +2,22 @@
 
 import asyncio
 from collections import Counter
-from uuid import uuid4
+from collections.abc import Sequence
+from dataclasses import replace
+from uuid import UUID, uuid4
 
 import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from pac.contracts.base import Step
+from pac.contracts.billing import CreditsReserved
+from pac.contracts.deployments import DeploymentEvent
 from pac.contracts.topics import ServiceName
 from pac.deployments import slots
+from pac.deployments.domain import Command, Deployment
 from pac.deployments.slots import Limits
+from pac.eventlog import Decider
 from pac.testkit.postgres import DatabaseOf, EventLogOf
 
 from .hub import Hub, later, race
@@ -179,3 +185,32 @@ async def _until(hub: Hub, deployment: object) -> None:
         return found.first() is not None or None
 
     assert await hub.log.wait_for(probe, timeout_seconds=10)
+
+
+def breaking(hub: Hub, broken: UUID) -> Decider[Deployment, Command, DeploymentEvent]:
+    """The hub's rules, with one deployment that nothing can be decided about."""
+
+    def decide(now: Deployment, command: Command) -> Sequence[DeploymentEvent]:
+        if command.deployment_id == broken:
+            raise ValueError("a fault of ours")
+        return hub.decider.decide(now, command)
+
+    return replace(hub.decider, decide=decide)
+
+
+async def test_one_that_cannot_be_decided_about_holds_up_nobody(hub: Hub) -> None:
+    """Neither as an overtaken one nor as the first candidate."""
+    account, app = uuid4(), uuid4()
+    overtaken = await hub.submitted(account, app, no=1)
+    newer = await hub.held(account, app, no=2)
+    await hub.dispatcher().dispatch()
+    await hub.completed(newer)
+    await hub.says(CreditsReserved(**hub.ids(overtaken), amount=2))
+    waiting = await hub.held(account, uuid4())
+    await replace(hub.dispatcher(), decider=breaking(hub, overtaken)).dispatch()
+    assert (await hub.state(waiting)).status == "processing"
+    first, second = await hub.held(account, uuid4()), await hub.held(account, uuid4())
+    await replace(hub.dispatcher(), decider=breaking(hub, first)).dispatch()
+    assert (await hub.state(first)).status == "held"
+    assert (await hub.state(second)).status == "processing"
+    assert (await hub.state(overtaken)).status == "aborting"

@@ -96,11 +96,12 @@ class Dispatcher:
     async def dispatch(self) -> None:
         """Until no slot or no candidate is left."""
         for overtaken in await self._overtaken():
-            command = OvertakeDeployment(overtaken.deployment_id, self.clock())
-            await self.log.execute(
-                self.decider, overtaken.deployment_id, command, cause=overtaken.cause, then=self.queue.record
-            )
-            logger.info("deployment_overtaken", deployment_id=str(overtaken.deployment_id))
+            try:
+                await self.overtake(overtaken)
+            except OSError:
+                raise
+            except Exception:  # as below
+                logger.exception("deployment_not_overtaken", deployment_id=str(overtaken.deployment_id))
         skipped: list[UUID] = []
         while (chosen := await self.look(skipped)) is not None:
             try:
@@ -110,6 +111,12 @@ class Dispatcher:
             except Exception:  # one that cannot be started must not hold up all others
                 logger.exception("deployment_not_started", deployment_id=str(chosen.deployment_id))
                 skipped.append(chosen.deployment_id)
+
+    async def overtake(self, overtaken: Waiting) -> None:
+        deployment_id = overtaken.deployment_id
+        command = OvertakeDeployment(deployment_id, self.clock())
+        await self.log.execute(self.decider, deployment_id, command, cause=overtaken.cause, then=self.queue.record)
+        logger.info("deployment_overtaken", deployment_id=str(deployment_id))
 
     async def look(self, skipped: Sequence[UUID] = ()) -> Waiting | None:
         async with self.log.reading() as connection:
