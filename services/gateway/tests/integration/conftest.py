@@ -5,7 +5,7 @@ import base64
 import itertools
 import json
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -24,6 +24,7 @@ from pac.gateway.app import build_service
 from pac.gateway.settings import Settings
 from pac.servicekit.http import build_http
 from pac.servicekit.identity import IdentitySigner, IdentityVerifier
+from pac.servicekit.kafka import Subscription
 from pac.servicekit.listener import Listener
 from pac.testkit.laws import broken_laws
 from pac.testkit.postgres import Database, DatabaseOf, PostgresServer
@@ -106,6 +107,7 @@ class Gateway:
     port: int
     http: aiohttp.ClientSession
     log: EventLog
+    subscriptions: Sequence[Subscription] = ()
 
     @property
     def url(self) -> str:
@@ -210,7 +212,7 @@ async def serving(
         http = await stack.enter_async_context(
             aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar(), timeout=aiohttp.ClientTimeout(total=60))
         )
-        yield Gateway(port, http, service.log)
+        yield Gateway(port, http, service.log, service.subscriptions)
 
 
 @asynccontextmanager

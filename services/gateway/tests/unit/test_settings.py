@@ -35,13 +35,41 @@ def test_the_public_port_is_the_one_the_client_calls() -> None:
     settings = read_settings(Settings)
     assert settings.port == 4000
     assert settings.second_port is None
-    assert "secret" not in repr(settings)
+    assert "secret-of" not in repr(settings)
 
 
 async def test_a_second_port_is_a_setting(environment: pytest.MonkeyPatch) -> None:
     environment.setenv("GATEWAY_SECOND_PORT", "3000")
     service = build_service(read_settings(Settings))
     assert service.also_listen == [("127.0.0.1", 3000)]
+    await service.log.close()
+
+
+async def test_settings_of_sessions_are_taken_and_said_to_do_nothing_yet(
+    environment: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "secret").write_text("secret-of-supabase\n")
+    environment.setenv("GATEWAY_SUPABASE_ISSUER", "https://x.supabase.co/auth/v1")
+    environment.setenv("GATEWAY_SUPABASE_JWKS_URL", "https://x.supabase.co/auth/v1/.well-known/jwks.json")
+    environment.setenv("GATEWAY_SUPABASE_JWT_SECRET_FILE", str(tmp_path / "secret"))
+    service = build_service(read_settings(Settings))
+    for resource in service.resources:
+        async with resource:
+            pass
+    said = capsys.readouterr().out
+    assert said.count("sessions_not_served_yet") == 1
+    assert "GATEWAY_SUPABASE_JWT_SECRET" in said
+    assert "secret-of-supabase" not in said + repr(service.settings)
+    await service.log.close()
+
+
+@pytest.mark.usefixtures("environment")
+async def test_without_settings_of_sessions_nothing_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    service = build_service(read_settings(Settings))
+    for resource in service.resources:
+        async with resource:
+            pass
+    assert "sessions" not in capsys.readouterr().out
     await service.log.close()
 
 

@@ -80,14 +80,20 @@ class AccountView(Reply):
     created_at: Moment
 
 
+class ReleaseView(Reply):
+    deployment_id: UUID
+    package_id: UUID
+    version: str
+
+
 class AppView(Reply):
-    """`current_release` and `pinned` belong to deployments; until they are composed from there they show as unknown."""
+    """`pinned` belongs to deployments; until rollback is there nothing pins an app."""
 
     id: UUID
     name: str
     account_id: UUID
     created_at: Moment
-    current_release: None = None
+    current_release: ReleaseView | None = None
     pinned: bool = False
     signature_policy: SignaturePolicy
 
@@ -252,4 +258,10 @@ def _account(caller: Caller) -> UUID:
 
 
 def _app_view(row: Row[Any]) -> AppView:
-    return AppView.model_validate(dict(row._mapping))  # noqa: SLF001 - the documented way to a row's names
+    current = None
+    if row.current_deployment_id is not None:
+        current = ReleaseView(
+            deployment_id=row.current_deployment_id, package_id=row.current_package_id, version=row.current_version
+        )
+    # The documented way to a row's names.
+    return AppView.model_validate({**row._mapping, "current_release": current})  # noqa: SLF001

@@ -1,15 +1,18 @@
 """The table of contents: what the gateway serves, and what it needs for that."""
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import assert_never
 
+import structlog
 from aiohttp import web
 
 from pac.contracts.topics import ServiceName
 from pac.eventlog import EventLog, Relay, create_engine
 from pac.gateway.api import Api
 from pac.gateway.auth import AdminKey, ApiKeys, Authentication, KeyCache
+from pac.gateway.consumers import Consumers
 from pac.gateway.forward import Limits, Upstreams
 from pac.gateway.gate import Gate
 from pac.gateway.keys import Pepper
@@ -19,7 +22,10 @@ from pac.gateway.settings import Settings
 from pac.gateway.status import LastAnswers, Status
 from pac.servicekit.http import Handler, Route
 from pac.servicekit.identity import IdentitySigner
+from pac.servicekit.kafka import Subscription
 from pac.servicekit.service import Service
+
+logger = structlog.get_logger(__name__)
 
 
 def build_service(settings: Settings) -> Service:
@@ -58,7 +64,8 @@ def build_service(settings: Settings) -> Service:
         routes=[
             Route(route.method, route.path, handlers.handler(route), public=True, lazy_body=True) for route in ROUTES
         ],
-        resources=[upstreams],
+        subscriptions=[Subscription(ServiceName.DEPLOYMENTS, Consumers(log).on_deployments_event)],
+        resources=[upstreams, _told(settings)],
         readers=[Relay(log, settings.kafka_servers, ServiceName.GATEWAY.topic)],
         also_listen=[(settings.host, settings.second_port)] if settings.second_port is not None else [],
     )
@@ -102,6 +109,14 @@ class Handlers:
             return await self.status.answer(request, await self.gate.admit(request, route, patience_seconds=patience))
 
         return answer
+
+
+@asynccontextmanager
+async def _told(settings: Settings) -> AsyncIterator[None]:
+    """At the start, when logging has been set up."""
+    if settings.of_sessions:
+        logger.warning("sessions_not_served_yet", ignored=settings.of_sessions, served="API keys only")
+    yield
 
 
 def _urls(settings: Settings) -> Mapping[ServiceName, str]:

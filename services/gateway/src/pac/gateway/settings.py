@@ -38,6 +38,11 @@ class Settings(ServiceSettings):
     key_pepper: LongSecret
     identity_key: Key32
 
+    # Sessions are not served yet: taken so that configurations can be written, and said to do nothing (app.py).
+    supabase_issuer: str | None = None
+    supabase_jwks_url: str | None = None
+    supabase_jwt_secret: SecretStr | None = None
+
     packages_url: BaseUrl
     deployments_url: BaseUrl
     billing_url: BaseUrl
@@ -57,3 +62,9 @@ class Settings(ServiceSettings):
     status_timeout_seconds: float = Field(default=2.0, gt=0)
     status_patience_seconds: float = Field(default=20.0, ge=0, le=25)  # the client reads for 30 s
     status_kept_answers: int = Field(default=4096, ge=1)
+
+    @property
+    def of_sessions(self) -> tuple[str, ...]:
+        """The variables about sessions that are set."""
+        names = ("supabase_issuer", "supabase_jwks_url", "supabase_jwt_secret")
+        return tuple(f"GATEWAY_{name.upper()}" for name in names if getattr(self, name) is not None)

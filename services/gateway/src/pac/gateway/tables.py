@@ -1,6 +1,6 @@
 """The erasable tables of schema `state`; each is written in the transaction of the event that says so."""
 
-from sqlalchemy import ARRAY, Column, DateTime, LargeBinary, MetaData, Table, Text, Uuid
+from sqlalchemy import ARRAY, Column, DateTime, Integer, LargeBinary, MetaData, Table, Text, Uuid
 
 _METADATA = MetaData(schema="state")
 
@@ -21,6 +21,10 @@ agent_apps = Table(
     Column("signature_policy", Text),
     Column("created_at", DateTime(timezone=True)),
     Column("deleted_at", DateTime(timezone=True)),
+    Column("current_release", Integer),  # 0: none yet
+    Column("current_deployment_id", Uuid),
+    Column("current_package_id", Uuid),
+    Column("current_version", Text),
 )
 
 api_keys = Table(
