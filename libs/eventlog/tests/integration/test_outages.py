@@ -1,11 +1,14 @@
 """Postgres away, or a caller that goes away: an OSError, and nothing left open."""
 
 import asyncio
+import os
+import signal
 from typing import Any
 from uuid import uuid4
 
 import psycopg
 import pytest
+import sqlalchemy.exc
 from sqlalchemy import text
 
 from pac.contracts.topics import ServiceName
@@ -63,6 +66,56 @@ async def test_sessions_ended_while_idle_are_not_noticed(event_log: EventLog, da
 async def no_sessions(database: Database) -> bool:
     """The log's two connections for wake-ups may be back already; those of the pool are not."""
     return await asked(database, SESSIONS) == 0
+
+
+@pytest.mark.parametrize("how", ["DEALLOCATE ALL", "SET default_transaction_read_only = on"])
+async def test_a_session_that_is_not_what_it_was_is_replaced(database: Database, example: Any, how: str) -> None:
+    """After a failover, or behind a pooler: the statements are forgotten, the server is a standby by now."""
+    log = EventLog(create_engine(database.url, pool_size=1), ServiceName.DEPLOYMENTS)
+    app = uuid4()
+    await log.execute(example.decider, app, example.pin(app), cause=example.cause)
+    async with log.reading() as connection:
+        await connection.execute(text(how))
+    with pytest.raises(LogUnavailable):
+        await log.execute(example.decider, app, example.pin(app), cause=example.cause)
+    assert (await log.execute(example.decider, app, example.pin(app), cause=example.cause)).version == 2
+    await log.close()
+
+
+async def test_a_database_that_nobody_has_migrated_is_waited_for(event_log: EventLog, database: Database) -> None:
+    async with await psycopg.AsyncConnection.connect(database.url, autocommit=True) as connection:
+        await connection.execute("ALTER TABLE log.events RENAME TO later")
+        with pytest.raises(LogUnavailable, match="not migrated"):
+            await event_log.check_cluster()
+        await connection.execute("ALTER TABLE log.later RENAME TO events")
+    await event_log.check_cluster()
+
+
+async def test_the_text_of_a_fault_shows_no_values(event_log: EventLog) -> None:
+    with pytest.raises(sqlalchemy.exc.ProgrammingError) as fault:
+        async with event_log.reading() as connection:
+            await connection.execute(text("INSERT INTO state.nowhere VALUES (:value)"), {"value": "secret-word"})
+    assert "secret-word" not in str(fault.value)
+
+
+async def test_closing_does_not_wait_for_a_server_that_hangs(event_log: EventLog, database: Database) -> None:
+    async with asyncio.timeout(5):
+        while not event_log.hears_others:
+            await event_log.woken().wait(0.05)
+    async with await psycopg.AsyncConnection.connect(database.superuser_url, autocommit=True) as connection:
+        found = await connection.execute(
+            "SELECT pid FROM pg_stat_activity WHERE datname = %s AND application_name = 'pac-wake'", (database.name,)
+        )
+        pids = [pid for (pid,) in await found.fetchall()]
+        assert pids
+        for pid in pids:
+            os.kill(pid, signal.SIGSTOP)
+        try:
+            async with asyncio.timeout(3):
+                await event_log.close()
+        finally:
+            for pid in pids:
+                os.kill(pid, signal.SIGCONT)
 
 
 async def test_a_pool_that_is_used_up_is_an_outage(database: Database) -> None:

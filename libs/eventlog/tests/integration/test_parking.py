@@ -9,14 +9,15 @@ from uuid import uuid4
 import pytest
 
 from pac.eventlog import EventLog, Parking, Patience, Raw, TooEarly
+from pac.eventlog.parking import Handle
 from pac.testkit.eventually import eventually
 
 QUICK = Patience(early_shortest=0.01, early_longest=0.05, shortest=0.01, longest=0.05, outage=0.01, poll=0.02)
 PATIENT = Patience(early_shortest=60, early_longest=60, poll=0.02)
 
 
-def raw(subject: str, offset: int, partition: int = 0) -> Raw:
-    return Raw("gateway.events", partition, offset, subject.encode(), b"{}", [("ce_id", b"\xff1")])
+def raw(subject: str, offset: int, partition: int = 0, topic: str = "gateway.events") -> Raw:
+    return Raw(topic, partition, offset, subject.encode(), b"{}", [("ce_id", b"\xff1")])
 
 
 class Handler:
@@ -35,7 +36,7 @@ class Handler:
 
 
 @asynccontextmanager
-async def running(parking: Parking, handler: Handler) -> AsyncIterator[None]:
+async def running(parking: Parking, handler: Handle) -> AsyncIterator[None]:
     task = asyncio.create_task(parking.run(handler))
     try:
         yield
@@ -94,6 +95,95 @@ async def test_news_of_its_subject_has_an_early_message_tried_at_once(event_log:
     async with running(parking, handler):
         await parking.heard("b")
         await parking.heard("a")
+        await empty(parking)
+    assert handler.handled == [("a", 0)]
+
+
+async def test_what_an_early_message_waits_for_may_be_parked_from_another_topic(event_log: EventLog) -> None:
+    parking = Parking(event_log, "packages", patience=QUICK)
+    started = asyncio.Event()
+
+    async def handle(message: Raw) -> None:
+        if message.topic == "billing.events":
+            started.set()
+        elif not started.is_set():
+            raise TooEarly("billing has not said it yet")
+
+    await parking.park(raw("a", 0), "early", early=True)
+    await parking.park(raw("a", 1), "behind", early=True)
+    await parking.park(raw("a", 0, topic="billing.events"), "waits for an account", early=True)
+    async with running(parking, handle):
+        await empty(parking)
+
+
+async def test_a_broken_message_holds_back_what_came_later_on_any_topic(event_log: EventLog) -> None:
+    parking, handler = Parking(event_log, "packages", patience=QUICK), Handler()
+    broken = asyncio.Event()
+
+    async def handle(message: Raw) -> None:
+        await handler(message)
+        if message.offset == 0 and not broken.is_set():
+            raise ZeroDivisionError
+
+    await parking.park(raw("a", 0), "failed", early=False)
+    await parking.park(raw("a", 1, topic="billing.events"), "behind", early=True)
+    async with running(parking, handle):
+        await eventually(lambda: handler.tried.count(("a", 0)) >= 4)
+        assert ("a", 1) not in handler.tried
+        broken.set()
+        await empty(parking)
+
+
+async def test_news_of_another_subject_has_early_messages_tried_soon(event_log: EventLog) -> None:
+    parking, handler = Parking(event_log, "packages", patience=PATIENT), Handler()
+    await parking.park(raw("deployment", 0), "its account is not known yet", early=True)
+    async with running(parking, handler):
+        await parking.heard("account")
+        await empty(parking)
+    assert handler.handled == [("deployment", 0)]
+
+
+async def test_what_was_handled_late_is_news_too(event_log: EventLog) -> None:
+    parking, handler = Parking(event_log, "packages", patience=PATIENT), Handler()
+    for number in range(5):
+        await parking.park(raw(f"deployment-{number}", number), "early", early=True)
+    await parking.park(raw("account", 5), "early", early=True)
+    handler.faults = {f"deployment-{number}": TooEarly("no account") for number in range(5)}
+
+    async def handle(message: Raw) -> None:
+        await handler(message)
+        if message.subject == "account":
+            handler.faults.clear()
+
+    async with running(parking, handle):
+        await parking.heard("account")
+        await empty(parking)
+
+
+async def test_news_that_comes_while_an_early_message_is_tried_is_not_missed(event_log: EventLog) -> None:
+    parking = Parking(event_log, "packages", patience=PATIENT)
+    tried = 0
+
+    async def handle(message: Raw) -> None:
+        nonlocal tried
+        tried += 1
+        if tried == 1:
+            await parking.heard(message.subject)  # just after it was looked for in vain
+            raise TooEarly("not there yet")
+
+    await parking.park(raw("a", 0), "early", early=True)
+    async with running(parking, handle):
+        await parking.heard("a")
+        await empty(parking)
+        assert tried == 2
+
+
+async def test_what_another_process_has_parked_is_found(event_log: EventLog) -> None:
+    patience = Patience(early_shortest=0.01, poll=0.02, count=0.05)
+    parking, handler = Parking(event_log, "packages", patience=patience), Handler()
+    async with running(parking, handler):
+        await eventually(lambda: not parking._maybe_held)
+        await Parking(event_log, "packages", patience=patience).park(raw("a", 0), "early", early=True)
         await empty(parking)
     assert handler.handled == [("a", 0)]
 

@@ -15,6 +15,7 @@ from pac.contracts.base import Event
 from pac.contracts.envelope import Envelope
 from pac.contracts.topics import ServiceName
 from pac.eventlog import EventLog, Projector
+from pac.eventlog.readers import keep_reading
 from pac.testkit.eventually import eventually
 from pac.testkit.postgres import Database
 
@@ -160,6 +161,50 @@ async def test_a_notification_of_another_process_wakes_at_once(
     ticket = event_log.woken()
     await other.execute(example.decider, app, example.pin(app), cause=example.cause)
     assert await ticket.wait(2)
+
+
+async def test_a_change_of_rows_alone_wakes_other_processes_if_it_says_so(
+    event_log: EventLog, database: Database, event_log_of: Any, example: Any
+) -> None:
+    other = await event_log_of(ServiceName.DEPLOYMENTS, database=database)
+    async with asyncio.timeout(5):
+        while not event_log.hears_others:
+            await event_log.woken().wait(0.05)
+    ticket, own = event_log.woken(), other.woken()
+    async with other.transaction(cause=example.cause) as tx:
+        tx.wake()
+        assert not own.event.is_set(), "before the commit there is nothing to see"
+    assert own.event.is_set()
+    assert await ticket.wait(2)
+    quiet = other.woken()
+    async with other.transaction(cause=example.cause):
+        pass
+    assert not quiet.event.is_set()
+
+
+async def test_an_idle_reader_looks_seldom_and_is_woken_at_once(event_log: EventLog, example: Any) -> None:
+    async with asyncio.timeout(5):
+        while not event_log.hears_others:
+            await event_log.woken().wait(0.05)
+    app, looked, found = uuid4(), 0, asyncio.Event()
+
+    async def step() -> bool:
+        nonlocal looked
+        looked += 1
+        if not (await event_log.load(example.decider, app)).is_empty:
+            found.set()
+        return False
+
+    async def measure() -> None:
+        pass
+
+    reading = asyncio.create_task(keep_reading(event_log, step, measure, idle_after_seconds=0.0))
+    await eventually(lambda: looked >= 9)  # 2 ms, 4 ms … 256 ms
+    await event_log.execute(example.decider, app, example.pin(app), cause=example.cause)
+    async with asyncio.timeout(0.2):
+        await found.wait()
+    reading.cancel()
+    await asyncio.gather(reading, return_exceptions=True)
 
 
 async def test_waiting_for_what_never_comes_ends_in_time_or_when_released(event_log: EventLog) -> None:

@@ -4,12 +4,13 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Awaitable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+from aiokafka import AIOKafkaProducer
 from sqlalchemy import text
 
 from pac.contracts.envelope import from_kafka
@@ -46,6 +47,12 @@ class Broker:
         acknowledged: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         acknowledged.set_result(None)
         return acknowledged
+
+
+def producing(kafka: KafkaServer) -> Callable[[], Any]:
+    return lambda: AIOKafkaProducer(
+        bootstrap_servers=kafka.servers, enable_idempotence=True, acks="all", request_timeout_ms=10_000
+    )
 
 
 @asynccontextmanager
@@ -93,7 +100,7 @@ def in_order_without_loss(records: Sequence[Any], apps: Sequence[UUID], times: i
 
 async def test_kafka_has_every_event_once_and_in_order(event_log: EventLog, kafka: KafkaServer, example: Any) -> None:
     apps = [uuid4() for _ in range(12)]
-    async with running(Relay(event_log, kafka.servers, TOPIC)):
+    async with running(Relay(event_log, TOPIC, producing(kafka))):
         await written(event_log, example, apps, times=15)
         await eventually(lambda: nothing_unsent(event_log))
     assert in_order_without_loss(await kafka.records(TOPIC), apps, times=15) == 0
@@ -101,6 +108,7 @@ async def test_kafka_has_every_event_once_and_in_order(event_log: EventLog, kafk
 
 PROGRAM = """
 import asyncio, os, signal, sys
+from aiokafka import AIOKafkaProducer
 from pac.contracts.topics import ServiceName
 from pac.eventlog import EventLog, Relay, create_engine
 from pac.eventlog.relay import _Leading
@@ -110,7 +118,8 @@ async def die(self, before, after):
 
 async def main():
     log = EventLog(create_engine(os.environ["DATABASE_URL"]), ServiceName.DEPLOYMENTS)
-    await Relay(log, sys.argv[1], sys.argv[2], batch_size=40, lease_seconds=1).run()
+    producing = lambda: AIOKafkaProducer(bootstrap_servers=sys.argv[1], enable_idempotence=True, acks="all")
+    await Relay(log, sys.argv[2], producing, batch_size=40, lease_seconds=1).run()
 
 _Leading._move = die
 asyncio.run(main())
@@ -125,14 +134,14 @@ async def test_a_relay_killed_between_send_and_checkpoint_only_repeats(
     environment = {**os.environ, "DATABASE_URL": database.url}
     program = await asyncio.create_subprocess_exec(sys.executable, "-c", PROGRAM, kafka.servers, TOPIC, env=environment)
     assert await asyncio.wait_for(program.wait(), 60) == -signal.SIGKILL
-    async with running(Relay(event_log, kafka.servers, TOPIC, lease_seconds=LEASE_SECONDS)):
+    async with running(Relay(event_log, TOPIC, producing(kafka), lease_seconds=LEASE_SECONDS)):
         await eventually(lambda: nothing_unsent(event_log))
     assert in_order_without_loss(await kafka.records(TOPIC), apps, times=10) == 40
 
 
 async def test_a_broker_that_is_away_is_waited_for(event_log: EventLog, kafka: KafkaServer, example: Any) -> None:
     apps = [uuid4() for _ in range(4)]
-    async with running(Relay(event_log, kafka.servers, TOPIC)):
+    async with running(Relay(event_log, TOPIC, producing(kafka))):
         await written(event_log, example, apps, times=2)
         await eventually(lambda: nothing_unsent(event_log))
         crashed = asyncio.create_task(kafka.crash())
@@ -148,7 +157,7 @@ async def test_of_two_relays_one_leads_and_the_other_follows_it(
     other_log = await event_log_of(ServiceName.DEPLOYMENTS, database=database)
     brokers = [Broker(), Broker()]
     relays = [
-        Relay(log, "", TOPIC, producer=lambda broker=broker: broker, lease_seconds=LEASE_SECONDS)  # type: ignore[misc]
+        Relay(log, TOPIC, lambda broker=broker: broker, lease_seconds=LEASE_SECONDS)  # type: ignore[misc]
         for log, broker in zip((event_log, other_log), brokers, strict=True)
     ]
     app = uuid4()
@@ -198,7 +207,7 @@ async def test_a_hole_in_a_stream_stops_the_relay_loudly(database_of: Any, event
         await connection.execute(text("DELETE FROM log.events WHERE version = 2"))
     broker = Broker()
     with pytest.raises(LogOutOfOrder, match="version 3 where 2 was due"):
-        await Relay(log, "", TOPIC, producer=lambda: broker).run()
+        await Relay(log, TOPIC, lambda: broker).run()
     assert broker.said == []
 
 

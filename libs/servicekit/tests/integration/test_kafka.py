@@ -1,6 +1,7 @@
 """Against a real broker and a real Postgres: nothing lost, nothing twice, poison holds only its own key."""
 
 import asyncio
+import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
@@ -10,13 +11,14 @@ from uuid import UUID, uuid4
 
 import psycopg
 import pytest
+from aiokafka import TopicPartition
 from sqlalchemy import text
 
 from pac.contracts.envelope import to_kafka
 from pac.contracts.gateway import AgentAppChanged, AgentAppCreated, GatewayEvent
 from pac.contracts.topics import ServiceName
-from pac.eventlog import EventLog, Message, TooEarly
-from pac.servicekit.kafka import Subscription, Subscriptions
+from pac.eventlog import Conflict, EventLog, Message, Raw, TooEarly
+from pac.servicekit.kafka import Subscription, Subscriptions, Watch
 from pac.servicekit.service import Service
 from pac.servicekit.settings import ServiceSettings
 from pac.testkit.kafka import KafkaServer, Stream, crash
@@ -330,6 +332,114 @@ class Away:
         if self.failures >= 0:
             raise ConnectionRefusedError("away")
         await self.then.on_gateway_event(message)
+
+
+async def test_a_shelf_that_cannot_be_looked_at_loses_nothing(bench: Bench) -> None:
+    consumers = await bench.consumers()
+    told = apps(4)
+    async with (
+        await psycopg.AsyncConnection.connect(bench.database.url, autocommit=True) as connection,
+        running(bench.service(consumers)) as client,
+    ):
+        consumer = client.running.subscriptions.client
+        assert consumer is not None
+        await connection.execute("ALTER TABLE log.parked RENAME TO elsewhere")
+        await publish_rounds(bench.kafka, told, 1)
+
+        async def read() -> bool:
+            return any([await consumer.position(place) > 0 for place in consumer.assignment()])
+
+        await until(read)
+        await connection.execute("ALTER TABLE log.elsewhere RENAME TO parked")
+
+        async def done() -> bool:
+            return await all_done(consumers.log, told, 1)
+
+        await until(done)
+    await check_each_once_in_order(consumers.log, told, 1)
+
+
+async def test_an_outage_within_a_batch_holds_it_up_no_longer_than_one_wait(bench: Bench) -> None:
+    """Kafka takes the partitions from who does not poll, and /livez would have the process killed."""
+    consumers = await bench.consumers()
+    away = Away(consumers, failures=1_000_000)
+    service = bench.service(consumers, consumer_wait_seconds=0.5, consumer_parallel_keys=2)
+    service = replace(service, subscriptions=[Subscription(ServiceName.GATEWAY, away.on_gateway_event)])
+    records = []
+    for offset, (app, stream) in enumerate(apps(30)):
+        key, value, headers = to_kafka(stream.say(changed(app, 1)))
+        records.append(Raw("gateway.events", 0, offset, key, value, headers))
+    began = time.monotonic()
+    undone = await Subscriptions.of(service)._handle(records)
+    assert sorted(record.offset for record in undone) == list(range(30))
+    assert time.monotonic() - began < 3
+
+
+async def test_a_lost_race_is_begun_anew_and_parks_nothing(bench: Bench) -> None:
+    consumers = await bench.consumers()
+    losing = Losing(consumers, losses=3)
+    service = bench.service(consumers)
+    service = replace(service, subscriptions=[Subscription(ServiceName.GATEWAY, losing.on_gateway_event)])
+    subscriptions = Subscriptions.of(service)
+    [(app, stream)] = apps(1)
+    key, value, headers = to_kafka(stream.say(changed(app, 1)))
+    assert await subscriptions._handle([Raw("gateway.events", 0, 0, key, value, headers)]) == []
+    assert of(app, await effects(consumers.log)) == [1]
+    assert not await subscriptions.parked.parking.is_parked(str(app))
+
+
+@dataclass
+class Losing:
+    """Somebody else is first, for the first calls."""
+
+    then: Consumers
+    losses: int
+
+    async def on_gateway_event(self, message: Message[GatewayEvent]) -> None:
+        self.losses -= 1
+        if self.losses >= 0:
+            raise Conflict("app")
+        await self.then.on_gateway_event(message)
+
+
+async def test_first_offsets_never_take_back_what_was_acknowledged(bench: Bench) -> None:
+    """The watch finds nothing committed, and before it commits the beginning the consumer commits more."""
+    consumers = await bench.consumers()
+    subscriptions = Subscriptions.of(bench.service(consumers))
+    [(app, stream)] = apps(1)
+    key, value, headers = to_kafka(stream.say(changed(app, 1)))
+    record = Raw("gateway.events", 0, 41, key, value, headers)
+    client = Racing(subscriptions, record)
+    await Watch(subscriptions)._look(client)  # type: ignore[arg-type] # what the watch needs of it
+    assert client.committed == {TopicPartition("gateway.events", 0): 42, TopicPartition("gateway.events", 1): 7}
+
+
+@dataclass
+class Racing:
+    """A consumer of two partitions; the first one's records are acknowledged while their beginning is asked for."""
+
+    of: Subscriptions
+    record: Raw
+    committed: dict[TopicPartition, int] = field(default_factory=dict)
+
+    def partitions_for_topic(self, topic: str) -> set[int]:  # noqa: ARG002 - there is one
+        return {0, 1}
+
+    def assignment(self) -> set[TopicPartition]:
+        return {TopicPartition("gateway.events", number) for number in (0, 1)}
+
+    async def committed_offsets(self, places: list[TopicPartition]) -> dict[TopicPartition, int | None]:
+        return dict.fromkeys(places)
+
+    async def end_offsets(self, places: list[TopicPartition]) -> dict[TopicPartition, int]:
+        return dict.fromkeys(places, 50)
+
+    async def beginning_offsets(self, places: list[TopicPartition]) -> dict[TopicPartition, int]:
+        await self.of._acknowledge(self, [self.record], [])  # type: ignore[arg-type]
+        return dict.fromkeys(places, 7)
+
+    async def commit(self, offsets: dict[TopicPartition, int]) -> None:
+        self.committed |= offsets
 
 
 async def test_replicas_that_come_and_go_do_each_thing_once(bench: Bench) -> None:

@@ -21,13 +21,14 @@ from pac.cli.local.ports import free_port
 from pac.contracts.envelope import to_kafka
 from pac.contracts.gateway import AgentAppChanged
 from pac.contracts.topics import ServiceName
+from pac.eventlog import Cause, ForeignXids
 from pac.servicekit.health import Check
 from pac.servicekit.http import Route
 from pac.servicekit.run import Running, StoppedEarly
 from pac.servicekit.service import Service
 from pac.servicekit.settings import InvalidSettings, ServiceSettings
 from pac.testkit.kafka import KafkaServer, Stream
-from pac.testkit.postgres import Database, EventLogOf
+from pac.testkit.postgres import Database, DatabaseOf, EventLogOf
 from pac.testkit.service import SIGNER, ServiceClient, running, service_settings
 
 PROGRAM = str(Path(__file__).with_name("consuming_process.py"))
@@ -267,7 +268,7 @@ async def test_a_reader_that_dies_is_started_again_and_ended_at_shutdown(
             return reader.runs == 3
 
         await until(again)
-        assert (await client.admin("/healthz?verbose")).body["readers"] == {"dying": "running"}
+        assert (await client.admin("/healthz?verbose")).body["readers"] == {"dying": "running", "relay": "running"}
     assert reader.cancelled
 
 
@@ -285,6 +286,61 @@ async def test_routes_that_need_an_identity_are_not_served_without_its_key(
     with pytest.raises(InvalidSettings, match="GATEWAY_IDENTITY_PUBLIC_KEY"):
         async with running(service):
             pass
+
+
+async def test_whatever_a_service_appends_is_relayed(
+    kafka: KafkaServer, database: Database, event_log_of: EventLogOf
+) -> None:
+    log = await event_log_of(ServiceName.GATEWAY, database=database)
+    settings = service_settings(ServiceSettings, database_url=database.url, kafka_servers=kafka.servers)
+    app = uuid4()
+    async with running(Service(name=ServiceName.GATEWAY, settings=settings, log=log)) as client:
+        async with log.transaction(f"app-{app}", cause=Cause("user-1", uuid4())) as tx:
+            await tx.append(f"app-{app}", [changed(app, 1)], expected_version=0)
+
+        async def sent() -> bool:
+            return await log.relay_backlog_seconds() == 0
+
+        await until(sent)
+        assert (await client.admin("/healthz?verbose")).body["readers"]["relay"] == "running"
+    assert [record.key for record in await kafka.records("gateway.events")].count(str(app).encode()) == 1
+
+
+async def test_a_log_restored_from_another_cluster_is_not_served(
+    kafka: KafkaServer, database_of: DatabaseOf, event_log_of: EventLogOf
+) -> None:
+    database = await database_of(laws=False)
+    log = await event_log_of(ServiceName.DEPLOYMENTS, database=database)
+    async with await psycopg.AsyncConnection.connect(database.url, autocommit=True) as connection:
+        await connection.execute("INSERT INTO log.checkpoints (reader, xid) VALUES ('relay', '999999999')")
+    settings = service_settings(ServiceSettings, database_url=database.url, kafka_servers=kafka.servers)
+    with pytest.raises(ForeignXids, match="pac log rebase deployments"):
+        async with running(Service(name=ServiceName.DEPLOYMENTS, settings=settings, log=log)):
+            pytest.fail("its readers would stand still")
+
+
+async def test_what_hangs_while_starting_does_not_hold_up_the_end(database: Database, event_log_of: EventLogOf) -> None:
+    log = await event_log_of(ServiceName.DEPLOYMENTS, database=database)
+    run = Running(
+        Service(
+            name=ServiceName.DEPLOYMENTS, settings=service_settings(ServiceSettings, database_url=database.url), log=log
+        )
+    )
+    begun, given_up = asyncio.Event(), asyncio.Event()
+
+    async def hang() -> None:
+        begun.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            given_up.set()
+
+    starting = asyncio.create_task(run._until_reached(hang))
+    await begun.wait()
+    run.stopping.set()
+    with pytest.raises(StoppedEarly):
+        await asyncio.wait_for(starting, 2)
+    assert given_up.is_set()
 
 
 def test_stopped_early_is_no_oserror() -> None:

@@ -52,11 +52,25 @@ def test_what_was_signed_is_what_is_read_with_the_requests_id() -> None:
     assert verifier().verify(TOKEN, **REQUEST) == CALLER.model_copy(update={"request_id": "request-1"})
 
 
-def test_a_query_and_another_spelling_of_the_path_are_the_same_request() -> None:
+def test_another_spelling_of_the_path_is_the_same_request() -> None:
     token = SIGNER.sign(
-        CALLER, audience=ServiceName.DEPLOYMENTS, method="get", path="/api/a%62c?x=1", request_id="request-1"
+        CALLER, audience=ServiceName.DEPLOYMENTS, method="get", path="/api/a%62c?x=%41", request_id="request-1"
     )
-    verifier().verify(token, method="GET", path="/api/abc", request_id="request-1")
+    verifier().verify(token, method="GET", path="/api/abc?x=A", request_id="request-1")
+
+
+@pytest.mark.parametrize("path", ["/api/abc", "/api/abc?force=true", "/api/abc?force=false&force=true"])
+def test_a_query_is_part_of_the_request(path: str) -> None:
+    token = SIGNER.sign(
+        CALLER, audience=ServiceName.DEPLOYMENTS, method="DELETE", path="/api/abc?force=false", request_id="request-1"
+    )
+    with pytest.raises(NotIdentified, match="htu"):
+        verifier().verify(token, method="DELETE", path=path, request_id="request-1")
+
+
+def test_the_key_is_made_once_and_not_at_every_request() -> None:
+    signer = IdentitySigner(bytes(range(32)))
+    assert signer.public_key is signer.public_key
 
 
 @pytest.mark.parametrize(

@@ -76,13 +76,13 @@ async def test_credits_and_ledger_of_the_callers_account(billing: Billing, gatew
         200,
         {"account_id": str(account_id), "available": SIGN_UP_CREDITS - 4, "reserved": 4, "spent": 0},
     )
-    status, page = await gateway.call(owner(account_id), "GET", "/api/credits/ledger", params={"limit": "1"})
+    status, page = await gateway.call(owner(account_id), "GET", "/api/credits/ledger?limit=1")
     [entry] = page["entries"]
     assert (status, entry["kind"], entry["amount"], entry["balance"]) == (200, "reserve", -4, 6)
     assert entry["deployment_id"] == str(deployment_id)
     assert "reason" not in entry
     _, last = await gateway.call(
-        owner(account_id), "GET", "/api/credits/ledger", params={"cursor": page["next_cursor"]}
+        owner(account_id), "GET", f"/api/credits/ledger?cursor={page['next_cursor']}"
     )
     assert [(entry["kind"], entry["amount"]) for entry in last["entries"]] == [("grant", SIGN_UP_CREDITS)]
     assert last["next_cursor"] is None

@@ -32,6 +32,7 @@ def create_engine(database_url: str, *, pool_size: int = 10) -> AsyncEngine:
         pool_timeout=5.0,
         pool_use_lifo=True,
         use_native_hstore=False,  # saves a question at every connect
+        hide_parameters=True,  # the text of its errors goes to the log, and rows may hold what must not
         connect_args={
             "connect_timeout": 5,
             "keepalives_idle": 10,

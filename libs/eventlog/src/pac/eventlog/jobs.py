@@ -57,6 +57,9 @@ UPDATE state.jobs SET run_at = clock_timestamp() + %s * interval '1 second', pay
     attempts = CASE WHEN %s THEN attempts ELSE 0 END, error = %s
 WHERE queue = %s AND key = %s AND token = %s
 """
+NEXT = """
+SELECT extract(epoch FROM min(greatest(run_at, leased_until)) - clock_timestamp()) FROM state.jobs WHERE queue = %s
+"""
 WAITING = "SELECT count(*) FROM state.jobs WHERE queue = %s"
 
 
@@ -88,6 +91,12 @@ class Jobs:
             return int(found[0]) if found else 0
 
     # ---- what Worker calls -------------------------------------------------------------------------------------
+
+    async def seconds_to_next(self) -> float | None:
+        """Until a job is due that nobody holds; None when there is none at all."""
+        async with self.log.reading() as connection:
+            found = await (await (await driver_of(connection)).execute(NEXT, (self.queue,))).fetchone()
+            return None if found is None or found[0] is None else float(found[0])
 
     async def take(self, limit: int, lease_seconds: float) -> list["Job"]:
         """Due jobs that nobody holds, oldest first; ours until the lease ends."""

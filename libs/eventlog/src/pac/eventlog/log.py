@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from pac.contracts.base import Event
 from pac.contracts.envelope import Envelope
 from pac.contracts.topics import ServiceName
-from pac.eventlog.engine import Driver, driver_of, unavailable
+from pac.eventlog.engine import Driver, driver_of, translated, unavailable
 from pac.eventlog.metrics import APPENDED
 from pac.eventlog.reading import BACKLOG, CLUSTER, HISTORY, READ, WATERMARK, position_of
 from pac.eventlog.record import envelope_from
@@ -115,8 +115,8 @@ class EventLog:
                     raise
                 await driver.set_autocommit(False)
         # Only here: a reader that is woken earlier finds nothing.
-        if tx.appended:
-            APPENDED.labels(self.service.value).inc(tx.appended)
+        APPENDED.labels(self.service.value).inc(tx.appended)
+        if tx.appended or tx.wakes:
             self._wake.committed()
         for tell in tx.after_commit:
             tell()
@@ -179,8 +179,14 @@ class EventLog:
         return float((await self._rows(WATERMARK, ()))[0][0])
 
     async def check_cluster(self) -> None:
-        """Refuses a log that was restored from a dump into a cluster with lower transaction ids."""
-        foreign, newest = (await self._rows(CLUSTER, ()))[0]
+        """Refuses a log that was restored from a dump into a cluster with lower transaction ids.
+
+        LogUnavailable while nobody has migrated the database yet.
+        """
+        try:
+            foreign, newest = (await self._rows(CLUSTER, ()))[0]
+        except psycopg.errors.UndefinedTable as missing:
+            raise LogUnavailable("the database is not migrated yet") from missing
         if foreign:
             raise ForeignXids(
                 f"the log of {self.service.value} holds transaction id {newest}, which this cluster has not reached: "
@@ -225,6 +231,11 @@ class EventLog:
         """Taken before looking; `await ticket.wait(seconds)` then ends at the next commit that is heard of."""
         return self._wake.ticket()
 
+    @property
+    def hears_others(self) -> bool:
+        """Does a commit of another process wake this one? If not, looking often has to do instead."""
+        return self._wake.listening
+
     async def ping(self) -> None:
         """Raises LogUnavailable if Postgres is away."""
         async with self.reading() as connection:
@@ -236,8 +247,12 @@ class EventLog:
 
 
 async def _given_up(connection: AsyncConnection, driver: Driver, error: BaseException) -> None:
-    """Leaves no open transaction behind. After a cancellation or an outage the connection is not worth a question."""
-    if isinstance(error, Exception) and not driver.closed and not isinstance(error, psycopg.OperationalError):
+    """Leaves no open transaction behind. After a cancellation or an outage the connection is not worth a question.
+
+    An outage may be the connection's own: a server that is a standby by now, or that forgot the prepared statements.
+    """
+    away = isinstance(error, OSError) or isinstance(translated(error, ""), LogUnavailable)
+    if isinstance(error, Exception) and not driver.closed and not away:
         try:
             await driver.rollback()
             await driver.set_autocommit(False)

@@ -42,26 +42,41 @@ HELD = "SELECT DISTINCT subject FROM log.parked WHERE consumer = %s AND subject 
 COLUMNS = """
 id, subject, topic, partition, "offset", key, value, headers::text, reason, early, attempts, parked_at, dead_at
 """
-# Only the oldest of a subject is ever taken: that is what keeps the order. Its `due_at` doubles as a lease.
+# Only what nothing holds back is ever taken: that is what keeps the order. A broken message holds back its subject, an
+# early one only its topic, since it may wait for what is parked of another. `due_at` doubles as a lease.
 TAKE = f"""
 UPDATE log.parked SET due_at = clock_timestamp() + %(lease)s * interval '1 second'
 WHERE id = (
     SELECT head.id FROM log.parked AS head
     WHERE head.consumer = %(consumer)s AND head.due_at <= clock_timestamp() AND NOT EXISTS (
         SELECT FROM log.parked AS older
-        WHERE older.consumer = head.consumer AND older.subject = head.subject AND older.id < head.id)
+        WHERE older.consumer = head.consumer AND older.subject = head.subject AND older.id < head.id
+            AND (older.topic = head.topic OR NOT older.early))
     ORDER BY head.due_at LIMIT 1 FOR UPDATE SKIP LOCKED)
-RETURNING {COLUMNS}
+RETURNING {COLUMNS}, due_at
 """  # noqa: S608 - constants only
 LIST = f"SELECT {COLUMNS} FROM log.parked WHERE consumer = %s ORDER BY id LIMIT %s"  # noqa: S608 - constants only
 RETRY = """
-UPDATE log.parked SET due_at = CASE WHEN %s THEN 'infinity' ELSE clock_timestamp() + %s * interval '1 second' END,
-    attempts = %s, early = %s, reason = %s, dead_at = CASE WHEN %s THEN clock_timestamp() END WHERE id = %s
-"""
+UPDATE log.parked SET due_at = CASE WHEN %(dead)s THEN 'infinity'
+        WHEN due_at = %(leased)s THEN clock_timestamp() + %(seconds)s * interval '1 second' ELSE due_at END,
+    attempts = %(attempts)s, early = %(early)s, reason = %(reason)s,
+    dead_at = CASE WHEN %(dead)s THEN clock_timestamp() END WHERE id = %(id)s
+"""  # where `due_at` was changed meanwhile, news came while the message was tried: then it is due again
 DELETE = "DELETE FROM log.parked WHERE id = %s AND consumer = %s"
 HEARD = """
 UPDATE log.parked SET due_at = clock_timestamp()
 WHERE consumer = %s AND subject = %s AND early AND due_at > clock_timestamp() AND due_at < 'infinity'
+"""
+# What is early may wait for another subject. The latest, because what they wait for is most likely on its way, and a
+# bounded number, because it is asked at every news.
+NEWS = """
+UPDATE log.parked SET due_at = clock_timestamp() WHERE id IN (
+    SELECT head.id FROM log.parked AS head
+    WHERE head.consumer = %s AND head.early AND head.due_at > clock_timestamp() AND head.due_at < 'infinity'
+        AND head.parked_at > clock_timestamp() - %s * interval '1 second' AND NOT EXISTS (
+        SELECT FROM log.parked AS older WHERE older.consumer = head.consumer AND older.subject = head.subject
+            AND older.topic = head.topic AND older.id < head.id)
+    ORDER BY head.id DESC LIMIT %s FOR UPDATE SKIP LOCKED)
 """
 REPLAY = """
 UPDATE log.parked SET due_at = clock_timestamp(), attempts = 0, dead_at = NULL WHERE consumer = %s AND id = %s
@@ -115,8 +130,11 @@ class Patience:
     attempts_limit: int = 8
     outage: float = 1.0
     poll: float = 0.25
-    count: float = 2.0
+    count: float = 2.0  # also how often an empty shelf is looked at: what this process parks, it knows
     lease: float = 60.0
+    news_pause: float = 0.02  # news is gathered for so long before early messages are tried on account of it
+    news_age: float = 60.0
+    news_limit: int = 20
 
 
 Handle = Callable[[Raw], Awaitable[None]]
@@ -139,6 +157,9 @@ class Parking:
         self._patience = patience or Patience()
         self._due = asyncio.Event()
         self._maybe_held: set[str] = set()
+        self._maybe_early = False
+        self._held_since: set[tuple[str, bool]] = set()
+        self._news = False
 
     # ---- for the wrapper ---------------------------------------------------------------------------------------
 
@@ -150,11 +171,10 @@ class Parking:
         row = (*place, raw.key, raw.value, headers, one_line(reason), early, wait)
         if tx is not None:
             await (await driver_of(tx.connection)).execute(PARK, row)
-            tx.after_commit.append(self._due.set)
+            tx.after_commit.append(lambda: self._noted(raw.subject, early=early))
         else:
             await self._run(PARK, row)
-            self._due.set()
-        self._maybe_held.add(raw.subject)
+            self._noted(raw.subject, early=early)
         logger.warning("message_parked", consumer=self._consumer, subject=raw.subject, topic=raw.topic, early=early)
 
     async def held(self, subjects: Iterable[str]) -> set[str]:
@@ -165,38 +185,57 @@ class Parking:
         return bool(await self.held([subject]))
 
     async def heard(self, subject: str) -> None:
-        """News of this subject was handled: what was too early may be in time now."""
+        """News of this subject was handled: what was too early may be in time now, its own subject's first."""
         if subject in self._maybe_held:
             await self._run(HEARD, (self._consumer, subject))
+            self._due.set()
+        self._told()
+
+    def _noted(self, subject: str, *, early: bool) -> None:
+        self._held_since.add((subject, early))  # a count that is on its way may not have seen it
+        self._maybe_held.add(subject)
+        self._maybe_early |= early
+        self._due.set()
+
+    def _told(self) -> None:
+        if self._maybe_early:
+            self._news = True
             self._due.set()
 
     async def run(self, handle: Handle) -> None:
         """Tries again what is due, for ever; waits out outages of Postgres."""
         loop = asyncio.get_running_loop()
-        counted = -self._patience.count
+        count_at = loop.time()
         while True:
             self._due.clear()
             try:
-                while await self.step(handle):
-                    pass
-                if loop.time() > counted + self._patience.count:
-                    counted = loop.time()
+                if loop.time() >= count_at:
                     await self._count()
+                    count_at = loop.time() + self._patience.count
+                if self._news:
+                    self._news = False
+                    await self._run(NEWS, (self._consumer, self._patience.news_age, self._patience.news_limit))
+                while self._maybe_held and await self.step(handle):
+                    pass
             except LogUnavailable as outage:
                 logger.warning("parking_waits_for_postgres", consumer=self._consumer, reason=str(outage))
                 await asyncio.sleep(self._patience.outage)
+            pause = self._patience.poll if self._maybe_held else count_at - loop.time()
             try:
-                async with asyncio.timeout(self._patience.poll):
+                async with asyncio.timeout(pause):
                     await self._due.wait()
             except TimeoutError:
                 pass
+            if self._news:
+                await asyncio.sleep(self._patience.news_pause)
 
     async def step(self, handle: Handle) -> bool:
         """Tries one message, the oldest of a due subject; False if none was due."""
         taken = await self._run(TAKE, {"consumer": self._consumer, "lease": self._patience.lease})
         if not taken:
             return False
-        await self._try(_parked(taken[0]), handle)
+        *row, leased = taken[0]
+        await self._try(_parked(row), leased, handle)
         return True
 
     # ---- for operators (pac dlq) -------------------------------------------------------------------------------
@@ -219,7 +258,7 @@ class Parking:
 
     # ---- inside ------------------------------------------------------------------------------------------------
 
-    async def _try(self, parked: Parked, handle: Handle) -> None:
+    async def _try(self, parked: Parked, leased: datetime, handle: Handle) -> None:
         patience, told = self._patience, {"consumer": self._consumer, "subject": parked.subject, "id": parked.id}
         try:
             async with asyncio.timeout(patience.lease / 2):
@@ -231,37 +270,44 @@ class Parking:
                 seconds = int(parked.seconds_parked)
                 logger.error("parked_too_long", **told, seconds=seconds, reason=one_line(str(reason)))  # noqa: TRY400
             wait = min(patience.early_shortest * 2 ** min(parked.attempts, 20), patience.early_longest)
-            await self._again(replace(parked, early=True, attempts=parked.attempts + 1), wait, str(reason))
+            await self._again(replace(parked, early=True, attempts=parked.attempts + 1), leased, wait, str(reason))
             return
         except OSError as outage:
             logger.warning("parked_message_waits", **told, reason=one_line(repr(outage)))
-            await self._again(parked, patience.outage, repr(outage))
+            await self._again(parked, leased, patience.outage, repr(outage))
             return
         except Exception as error:
             logger.exception("parked_message_failed", **told, attempts=parked.attempts + 1)
-            await self._failed(replace(parked, early=False, attempts=parked.attempts + 1), type(error).__name__)
+            await self._failed(replace(parked, early=False, attempts=parked.attempts + 1), leased, type(error).__name__)
             return
         await self._run(DELETE, (parked.id, self._consumer))
         logger.info("parked_message_handled", **told)
+        self._told()
 
-    async def _failed(self, parked: Parked, reason: str) -> None:
+    async def _failed(self, parked: Parked, leased: datetime, reason: str) -> None:
         if parked.attempts < self._patience.attempts_limit:
             wait = min(self._patience.shortest * 2 ** min(parked.attempts, 20), self._patience.longest)
-            await self._again(parked, wait, reason)
+            await self._again(parked, leased, wait, reason)
             return
         await self._publish(parked.raw, reason)
         logger.error("message_given_up", consumer=self._consumer, subject=parked.subject, id=parked.id, reason=reason)
-        await self._again(parked, 0, reason, dead=True)
+        await self._again(parked, leased, 0, reason, dead=True)
 
-    async def _again(self, parked: Parked, seconds: float, reason: str, *, dead: bool = False) -> None:
-        await self._run(RETRY, (dead, seconds, parked.attempts, parked.early, one_line(reason), dead, parked.id))
+    async def _again(
+        self, parked: Parked, leased: datetime, seconds: float, reason: str, *, dead: bool = False
+    ) -> None:
+        changed = {"attempts": parked.attempts, "early": parked.early, "reason": one_line(reason), "id": parked.id}
+        await self._run(RETRY, {"dead": dead, "leased": leased, "seconds": seconds, **changed})
 
     async def _count(self) -> None:
+        self._held_since.clear()
         rows = await self._run(COUNT, (self._consumer,))
         for wanted in (True, False):
             count = sum(number for _, early, number in rows if early is wanted)
             PARKED.labels(self._consumer, str(wanted).lower()).set(count)
-        self._maybe_held = {subject for subject, _, _ in rows}
+        held = {(subject, early) for subject, early, _ in rows} | self._held_since
+        self._maybe_held = {subject for subject, _ in held}
+        self._maybe_early = any(early for _, early in held)
 
     async def _run(self, statement: str, parameters: Any) -> "Sequence[tuple[Any, ...]]":
         async with self._log.reading() as connection:
@@ -269,7 +315,7 @@ class Parking:
             return await cursor.fetchall() if cursor.description else []
 
 
-def _parked(row: tuple[Any, ...]) -> Parked:
+def _parked(row: Sequence[Any]) -> Parked:
     id_, subject, topic, partition, offset, key, value, headers, reason, early, attempts, parked_at, dead_at = row
     pairs = [(name, text.encode("latin-1")) for name, text in orjson.loads(headers)]
     raw = Raw(topic, partition, offset, bytes(key), bytes(value), pairs)

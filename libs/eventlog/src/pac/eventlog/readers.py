@@ -20,6 +20,8 @@ logger = structlog.get_logger(__name__)
 
 SHORTEST_POLL_SECONDS = 0.002
 LONGEST_POLL_SECONDS = 0.25
+IDLE_POLL_SECONDS = 1.0  # when nothing has come for a while, and commits of others are heard
+IDLE_AFTER_SECONDS = 5.0
 OUTAGE_SECONDS = 0.5
 MEASURE_EVERY_SECONDS = 5.0
 
@@ -46,14 +48,18 @@ class Projection(Protocol):
 
 
 async def keep_reading(
-    log: EventLog, step: Callable[[], Awaitable[bool]], measure: Callable[[], Awaitable[None]]
+    log: EventLog,
+    step: Callable[[], Awaitable[bool]],
+    measure: Callable[[], Awaitable[None]],
+    *,
+    idle_after_seconds: float = IDLE_AFTER_SECONDS,
 ) -> None:
     """Steps as long as there is something; then waits to be woken, and looks by itself.
 
     Right after a wake-up it looks often: what was committed may still be hidden by an older transaction in flight.
     """
     loop = asyncio.get_running_loop()
-    measured, pause = 0.0, SHORTEST_POLL_SECONDS
+    measured, pause, stirred = 0.0, SHORTEST_POLL_SECONDS, loop.time()
     while True:
         ticket = log.woken()
         try:
@@ -67,8 +73,11 @@ async def keep_reading(
             logger.warning("reader_waits_for_postgres", reason=str(outage))
             await asyncio.sleep(OUTAGE_SECONDS)
             continue
-        woken = moved or await ticket.wait(pause)
-        pause = SHORTEST_POLL_SECONDS if woken else min(pause * 2, LONGEST_POLL_SECONDS)
+        if moved or await ticket.wait(pause):
+            pause, stirred = SHORTEST_POLL_SECONDS, loop.time()
+            continue
+        idle = log.hears_others and loop.time() - stirred > idle_after_seconds
+        pause = min(pause * 2, IDLE_POLL_SECONDS if idle else LONGEST_POLL_SECONDS)
 
 
 class Projector:

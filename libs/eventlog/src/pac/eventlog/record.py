@@ -13,6 +13,7 @@ from uuid_utils.compat import uuid7
 from pac.contracts.base import Event, iso
 from pac.contracts.envelope import Envelope
 from pac.contracts.topics import EVENTS_OF, ServiceName
+from pac.contracts.upcasting import UPCASTERS, Upcasters
 from pac.eventlog.types import Cause
 
 GENESIS = bytes(32)  # what stands before the first event of a stream
@@ -85,13 +86,16 @@ def cause_from(known: Mapping[str, Any]) -> Cause:
     )
 
 
-def event_from(service: ServiceName, data: str) -> Event:
-    event = EVENTS_OF[service].validate_json(data)
+def event_from(service: ServiceName, data: str, data_version: int, upcasters: Upcasters = UPCASTERS) -> Event:
+    """What a row's data means today. Raises NewerThanKnown for what a later release has written."""
+    event = upcasters.read(EVENTS_OF[service], data, data_version)
     assert isinstance(event, Event)
     return event
 
 
-def envelope_from(service: ServiceName, stream: str, version: int, data: str, metadata: str) -> Envelope[Event]:
+def envelope_from(
+    service: ServiceName, stream: str, version: int, data: str, metadata: str, upcasters: Upcasters = UPCASTERS
+) -> Envelope[Event]:
     """What a row of the table says."""
     known = orjson.loads(metadata)
     cause = cause_from(known)
@@ -100,7 +104,7 @@ def envelope_from(service: ServiceName, stream: str, version: int, data: str, me
         source=service.value,
         stream=stream,
         version=version,
-        event=event_from(service, data),
+        event=event_from(service, data, known["data_version"], upcasters),
         actor=cause.actor,
         correlation_id=cause.correlation_id,
         causation_id=cause.causation_id,

@@ -9,7 +9,6 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Protocol
 
 import structlog
-from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
 from pac.contracts.base import Event
@@ -28,7 +27,6 @@ BATCH_SIZE = 500
 STREAMS_REMEMBERED = 50_000
 LONGEST_BACKOFF_SECONDS = 5.0
 STOP_TIMEOUT_SECONDS = 3.0
-MAX_REQUEST_BYTES = 1024 * 1024
 PRECEDING = """
 SELECT asked.stream FROM unnest(%s::text[], %s::bigint[]) AS asked (stream, version)
 WHERE EXISTS (SELECT FROM log.events AS e WHERE e.stream = asked.stream AND e.version = asked.version
@@ -51,23 +49,22 @@ class LogOutOfOrder(RuntimeError):  # noqa: N818 - says what was found
 
 
 class Relay:
-    """`producer` makes the Kafka client; by default an idempotent one that waits for all replicas."""
+    """`producer` makes the Kafka client: an idempotent one that waits for all replicas."""
 
     name = "relay"
 
     def __init__(
         self,
         log: EventLog,
-        kafka_servers: str,
         topic: str,
+        producer: Callable[[], Producer],
         *,
-        producer: Callable[[], Producer] | None = None,
         batch_size: int = BATCH_SIZE,
         lease_seconds: float = 10.0,
     ) -> None:
         self._log = log
         self._topic = topic
-        self._producer = producer or (lambda: _kafka_producer(kafka_servers))
+        self._producer = producer
         self._batch_size = batch_size
         self._leases = Leases(log, lease_seconds)
 
@@ -164,18 +161,6 @@ class _Leading:
             )
         if moved.rowcount != 1:
             raise StaleLease(self._lease.name)
-
-
-def _kafka_producer(servers: str) -> Producer:
-    producer: Producer = AIOKafkaProducer(
-        bootstrap_servers=servers,
-        enable_idempotence=True,
-        acks="all",
-        linger_ms=0,
-        max_request_size=MAX_REQUEST_BYTES,
-        request_timeout_ms=10_000,
-    )
-    return producer
 
 
 async def _stopped(producer: Producer) -> None:

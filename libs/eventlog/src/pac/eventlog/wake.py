@@ -15,6 +15,7 @@ from sqlalchemy import URL
 
 NOTIFY_EVERY_SECONDS = 0.01
 RECONNECT_SECONDS = 0.5
+CLOSE_SECONDS = 1.0
 CHANNEL = "pac_log"
 
 Connection = psycopg.AsyncConnection[tuple[Any, ...]]
@@ -46,6 +47,7 @@ class Wake:
         self._speaker: asyncio.Task[None] | None = None
         self._listener: asyncio.Task[None] | None = None
         self._own_pid: int | None = None
+        self.listening = False  # then a NOTIFY of another process is heard
 
     def committed(self) -> None:
         """Something was appended by this process."""
@@ -67,7 +69,8 @@ class Wake:
         tasks = [task for task in (self._speaker, self._listener) if task is not None]
         for task in tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        if tasks:  # a server that does not answer is not waited for: psycopg asks it for seconds to let go
+            await asyncio.wait(tasks, timeout=CLOSE_SECONDS)
 
     async def _kept_up(self, work: Callable[[Connection], Awaitable[None]]) -> None:
         while True:
@@ -101,8 +104,12 @@ class Wake:
 
     async def _listen(self, connection: Connection) -> None:
         await connection.execute(f"LISTEN {CHANNEL}")
+        self.listening = True
         self.heard()  # whatever was said while nobody listened
-        async with contextlib.aclosing(connection.notifies()) as notifications:
-            async for notification in notifications:
-                if notification.pid != self._own_pid:
-                    self.heard()
+        try:
+            async with contextlib.aclosing(connection.notifies()) as notifications:
+                async for notification in notifications:
+                    if notification.pid != self._own_pid:
+                        self.heard()
+        finally:
+            self.listening = False

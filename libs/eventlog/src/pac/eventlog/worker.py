@@ -14,7 +14,8 @@ from pac.eventlog.types import LogUnavailable
 
 logger = structlog.get_logger(__name__)
 
-POLL_SECONDS = 0.25
+POLL_SECONDS = 1.0  # only for what other processes put and have no hand free for
+LOOK_AGAIN_SECONDS = 0.01  # a due job may be locked by a transaction that is about to end it
 OUTAGE_SECONDS = 0.5
 FIRST_BACKOFF_SECONDS = 0.5
 LONGEST_BACKOFF_SECONDS = 60.0
@@ -70,8 +71,14 @@ class Worker:
         self._jobs.wanted.set()  # a hand is free
 
     async def _something_to_do(self) -> None:
+        """Returns when a job was put here, a hand is free, or a job's time has come."""
+        seconds = POLL_SECONDS
+        if len(self._running) < self._parallel:
+            with contextlib.suppress(LogUnavailable):
+                due = await self._jobs.seconds_to_next()
+                seconds = POLL_SECONDS if due is None else min(max(due, LOOK_AGAIN_SECONDS), POLL_SECONDS)
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(POLL_SECONDS):
+            async with asyncio.timeout(seconds):
                 await self._jobs.wanted.wait()
 
     async def _run(self, job: Job) -> None:

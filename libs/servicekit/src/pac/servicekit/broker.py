@@ -43,7 +43,7 @@ def kafka_options(settings: KafkaSettings) -> dict[str, Any]:
 
 
 def kafka_producer(settings: KafkaSettings) -> Any:
-    """A producer that loses and doubles nothing, for the relay too; not started yet."""
+    """A producer that loses and doubles nothing, for relay and dead letters; not started yet."""
     return AIOKafkaProducer(**kafka_options(settings), enable_idempotence=True, acks="all", linger_ms=0)
 
 

@@ -12,13 +12,15 @@ from pydantic import TypeAdapter, ValidationError
 
 from pac.contracts.envelope import NotAnEvent, from_kafka
 from pac.contracts.topics import ServiceName
-from pac.eventlog import AlreadySeen, EventLog, Message, Raw, TooEarly
+from pac.contracts.upcasting import NewerThanKnown
+from pac.eventlog import AlreadySeen, Conflict, EventLog, Message, Raw, TooEarly
 from pac.servicekit.metrics import Metrics
 
 logger = structlog.get_logger(__name__)
 Handle = Callable[[Message[Any]], Awaitable[None]]
 FIRST_PAUSE_SECONDS: Final = 0.05
 LONGEST_PAUSE_SECONDS: Final = 3.0
+RACES_LOST: Final = 5  # so many times a message is begun anew because another transaction was first
 
 
 @dataclass(frozen=True)
@@ -70,9 +72,16 @@ class Handling:
     handler_timeout_seconds: float = 30.0
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     _away: bool = False
+    _until: float = float("inf")
+
+    @property
+    def is_out_of_time(self) -> bool:
+        """The batch has taken so long that the rest had better be read again: Kafka wants to be polled."""
+        return time.monotonic() >= self._until
 
     async def look(self, records: Sequence[Raw]) -> None:
-        """To be called before a batch. Raises GivenUp."""
+        """To be called before a batch, whose time begins here. Raises GivenUp."""
+        self._until = time.monotonic() + self.wait_seconds
 
         async def look() -> str:
             await self.shelf.look(raw.subject for raw in records)
@@ -117,23 +126,30 @@ class Handling:
         handle, adapter = self.handlers[raw.topic]
         try:
             envelope = from_kafka(raw.value, raw.headers, adapter)
-        except (NotAnEvent, ValidationError, ValueError) as bad:
+        except (NotAnEvent, NewerThanKnown, ValidationError, ValueError) as bad:
             raise Unreadable(_told(bad)) from None
         message = Message(self.consumer, envelope)
         with structlog.contextvars.bound_contextvars(
             event_id=str(envelope.id), stream=envelope.stream, traceparent=envelope.traceparent or ""
         ):
-            try:
-                async with asyncio.timeout(self.handler_timeout_seconds):
-                    await handle(message)
-                    if await self.log.inbox(self.consumer, envelope.source, envelope.stream) < envelope.version:
-                        await self.log.advance(message)  # the handler had no effect to write
-            except AlreadySeen:
-                return
+            for races_lost in range(RACES_LOST + 1):
+                try:
+                    async with asyncio.timeout(self.handler_timeout_seconds):
+                        await handle(message)
+                        if await self.log.inbox(self.consumer, envelope.source, envelope.stream) < envelope.version:
+                            await self.log.advance(message)  # the handler had no effect to write
+                except AlreadySeen:
+                    return
+                except Conflict:
+                    if races_lost == RACES_LOST:
+                        raise
+                    await asyncio.sleep(random.uniform(0, 0.01 * 2**races_lost))  # noqa: S311 - spreads, hides nothing
+                else:
+                    return
 
     async def _in_place(self, step: Callable[[], Awaitable[str]]) -> str:
         """Repeats the step while something is away, with growing pauses; in vain, or at shutdown, GivenUp."""
-        deadline, pause = time.monotonic() + self.wait_seconds, FIRST_PAUSE_SECONDS
+        pause = FIRST_PAUSE_SECONDS
         while True:
             try:
                 outcome = await step()
@@ -142,7 +158,7 @@ class Handling:
                     self._away = True  # said once, not at every try
                     logger.warning("consumer_waits", error=type(away).__name__)
                 self.metrics.consumer_waits.inc()
-                if self.stopping.is_set() or time.monotonic() >= deadline:
+                if self.stopping.is_set() or self.is_out_of_time:
                     raise GivenUp from away
                 await self._pause(pause * random.uniform(0.5, 1.0))  # noqa: S311 - spreads, hides nothing
                 pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
@@ -165,4 +181,6 @@ def _told(bad: Exception) -> str:
     if isinstance(bad, ValidationError):
         places = sorted({".".join(str(part) for part in error["loc"]) for error in bad.errors(include_input=False)})
         return f"not of this shape at {', '.join(places)}"[:300]
+    if isinstance(bad, NewerThanKnown):
+        return str(bad)[:300]
     return f"no event: {bad}"[:300] if isinstance(bad, NotAnEvent) else f"no event ({type(bad).__name__})"

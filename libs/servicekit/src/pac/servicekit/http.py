@@ -167,7 +167,7 @@ def _guarded(route: Route, verifier: IdentityVerifier | None) -> Handler:
         if token is not None and verifier is not None:
             try:
                 caller = verifier.verify(
-                    token, method=request.method, path=request.rel_url.raw_path, request_id=request[REQUEST_ID]
+                    token, method=request.method, path=request.rel_url.raw_path_qs, request_id=request[REQUEST_ID]
                 )
             except NotIdentified as reason:
                 logger.warning("identity_refused", reason=str(reason))
@@ -191,6 +191,9 @@ async def _finish_headers(request: web.Request, response: web.StreamResponse) ->
     response.headers.setdefault(REQUEST_ID_HEADER, request.get(REQUEST_ID, ""))
     response.headers["Server"] = "pac"
     response.headers.setdefault("X-Content-Type-Options", "nosniff")
+    if request.app[STOPPING].is_set():  # the next request of this connection would find nobody
+        response.force_close()
+        response.headers[hdrs.CONNECTION] = "close"
 
 
 def build_http(

@@ -10,6 +10,7 @@ import json
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from joserfc import jws
@@ -39,9 +40,9 @@ def _base64url(raw: bytes) -> str:
     return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
 
 
-def path_of(path: str) -> str:
-    """The path as both sides see it: without query, percent-encoding normalised."""
-    return URL(path).raw_path
+def target_of(path: str) -> str:
+    """Path and query as both sides see them, percent-encoding normalised."""
+    return URL(path).raw_path_qs
 
 
 def _public_key(raw: bytes) -> OKPKey:
@@ -55,14 +56,17 @@ class IdentitySigner:
     seed: bytes = field(repr=False)
     clock: Clock = time.time
 
+    @cached_property
+    def _key(self) -> OKPKey:
+        return _private_key(self.seed)
+
     @classmethod
     def from_base64(cls, seed: str, clock: Clock = time.time) -> "IdentitySigner":
         return cls(base64.b64decode(seed, validate=True), clock)
 
-    @property
+    @cached_property
     def public_key(self) -> bytes:
-        from_seed = _private_key(self.seed)
-        return base64.urlsafe_b64decode(str(from_seed.as_dict(private=False)["x"]) + "==")
+        return base64.urlsafe_b64decode(str(self._key.as_dict(private=False)["x"]) + "==")
 
     @property
     def public_key_base64(self) -> str:
@@ -70,13 +74,13 @@ class IdentitySigner:
         return base64.b64encode(self.public_key).decode()
 
     def sign(self, caller: Caller, *, audience: ServiceName, method: str, path: str, request_id: str) -> str:
-        """The value of PAC-Identity; `path` is the one sent to the service (a query is cut off)."""
+        """The value of PAC-Identity; `path` is the one sent to the service, with its query."""
         now = int(self.clock())
         claims: dict[str, Any] = {
             "iss": ISSUER,
             "aud": audience.value,
             "htm": method.upper(),
-            "htu": path_of(path),
+            "htu": target_of(path),
             "rid": request_id,
             "iat": now,
             "exp": now + LIFETIME_SECONDS,
@@ -84,7 +88,7 @@ class IdentitySigner:
         }
         protected = {"alg": _ALGORITHM, "kid": key_id(self.public_key), "typ": "pac-identity"}
         payload = json.dumps(claims, separators=(",", ":"), sort_keys=True)
-        return jws.serialize_compact(protected, payload, _private_key(self.seed), algorithms=[_ALGORITHM])
+        return jws.serialize_compact(protected, payload, self._key, algorithms=[_ALGORITHM])
 
 
 def _private_key(seed: bytes) -> OKPKey:
@@ -122,7 +126,7 @@ class IdentityVerifier:
             "iss": ISSUER,
             "aud": self.audience.value,
             "htm": method.upper(),
-            "htu": path_of(path),
+            "htu": target_of(path),
             "rid": request_id,
         }
         for name, value in expected.items():

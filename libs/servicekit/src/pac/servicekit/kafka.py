@@ -58,6 +58,7 @@ class Subscriptions:
     _stopping: asyncio.Event = field(default_factory=asyncio.Event)
 
     def __post_init__(self) -> None:
+        self.acknowledged: set[TopicPartition] = set()
         self.topics = [subscription.topic for subscription in self.subscriptions]
         if len(set(self.topics)) != len(self.topics):
             raise ValueError("a topic is subscribed to twice")
@@ -148,6 +149,9 @@ class Subscriptions:
         except (KafkaError, OSError) as away:
             await self._close(broker)
             raise BrokerAway(f"could not subscribe ({type(away).__name__})") from away
+        except asyncio.CancelledError:
+            await self._interrupt(self.client, list(self._subscriber.tasks))
+            raise
         self._broker = broker
         self.consuming.subscribed = True
         logger.info("subscribed", topics=self.topics)
@@ -199,6 +203,11 @@ class Subscriptions:
             await self.handling.look(records)
         except GivenUp:
             return records
+        except Exception:
+            # FastStream would swallow it and poll on; a later commit would then step over these records.
+            logger.exception("consumer_failed")
+            await asyncio.sleep(1.0)
+            return records
         by_key: dict[str, list[Raw]] = defaultdict(list)
         for record in records:
             by_key[record.subject].append(record)
@@ -207,7 +216,7 @@ class Subscriptions:
         async def one_key(mine: list[Raw]) -> list[Raw]:
             async with places:
                 for done, record in enumerate(mine):
-                    if self._stopping.is_set():
+                    if self._stopping.is_set() or self.handling.is_out_of_time:
                         return mine[done:]
                     try:
                         await self.handling.take(record)
@@ -236,6 +245,7 @@ class Subscriptions:
             # Lost to another replica meanwhile: it reads from the last commit, we have nothing to go back to.
             with contextlib.suppress(KafkaError):
                 client.seek(place, offset)
+        self.acknowledged.update(after)
         mine = client.assignment()
         offsets = {place: offset for place, offset in (after | back).items() if place in mine}
         if not offsets:
@@ -287,7 +297,9 @@ class Watch:
         fresh = [place for place in places if committed[place] is None]
         if fresh:
             first = await client.beginning_offsets(fresh)
-            mine = {place: first[place] for place in fresh if place in client.assignment()}
+            # What was acknowledged while we asked is further than its first offset, and must not be taken back.
+            ours = client.assignment() - self.of.acknowledged
+            mine = {place: first[place] for place in fresh if place in ours}
             if mine:
                 await client.commit(mine)  # scalers by lag see nothing of a group without offsets
             committed |= first

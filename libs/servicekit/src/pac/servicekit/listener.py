@@ -1,7 +1,10 @@
-"""The server beneath the application: limits of headers, and its own refusals in the form of all errors."""
+"""The server beneath the application: limits of headers, its own refusals in the form of all errors, and its end."""
 
 import asyncio
+import os
+import socket
 import uuid
+from collections.abc import Iterator
 
 import structlog
 from aiohttp import web
@@ -13,6 +16,7 @@ from pac.servicekit.answers import Failure, error_response
 logger = structlog.get_logger(__name__)
 HEADERS_MAX_BYTES = 65_536  # real session cookies reach 44 kB
 REQUEST_LINE_MAX_BYTES = 16_384
+LOOK_AGAIN_SECONDS = 0.02
 _HEADERS_TOO_LARGE = 431
 
 
@@ -68,9 +72,63 @@ class Listener(web.AppRunner):
             **made._kwargs,  # noqa: SLF001 - aiohttp offers no way to name the protocol's class
         )
 
-    async def listen(self, host: str, port: int) -> int:
-        """Starts to accept; port 0 takes a free one. Returns the port."""
-        site = web.TCPSite(self, host, port, backlog=512)
+    async def listen(self, host: str, port: int, *, reuse_port: bool = False) -> int:
+        """Starts to accept; port 0 takes a free one. Returns the port.
+
+        With `reuse_port` other processes of the same user may listen there as well, if they ask for it too: the system
+        spreads new connections over them. Without it a taken port is an OSError.
+        """
+        site = web.TCPSite(self, host, port, backlog=512, reuse_port=reuse_port or None)
         await site.start()
         bound: int = site._server.sockets[0].getsockname()[1]  # type: ignore[union-attr] # noqa: SLF001 - the same port twice in `addresses` cannot be told apart
         return bound
+
+    async def drain(self, *, idle_seconds: float, seconds: float) -> None:
+        """Takes no new connections, and goes on answering those it has; returns when none is left, or time is up.
+
+        A connection on which nothing is asked is kept for `idle_seconds`: its client may be about to ask. The
+        application makes every answer the last one of its connection meanwhile (`Connection: close`).
+        """
+        await self._accept_no_more()
+        if (server := self.server) is None:
+            return
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        while server.connections and loop.time() - began < seconds:
+            if loop.time() - began >= idle_seconds:
+                for connection in server.connections:
+                    if connection._current_request is None and not connection._messages:  # noqa: SLF001 - nobody else knows
+                        connection.force_close()
+            await asyncio.sleep(LOOK_AGAIN_SECONDS)
+
+    async def _accept_no_more(self) -> None:
+        """Closing a listening socket resets the connections that wait in its queue: they are taken out before.
+
+        The system hands those of other processes on the same port to them from then on.
+        """
+        listening = [socket.socket(fileno=os.dup(one.fileno())) for site in self.sites for one in _sockets_of(site)]
+        for site in list(self.sites):
+            await site.stop()  # closes the server's own descriptor; ours keeps the queue alive
+        waiting = [connection for one in listening for connection in _last_of(one)]
+        loop, server = asyncio.get_running_loop(), self.server
+        for connection in waiting:
+            connection.setblocking(False)  # noqa: FBT003 - the library's signature
+            assert server is not None
+            await loop.connect_accepted_socket(server, connection)
+
+
+def _sockets_of(site: web.BaseSite) -> list[socket.socket]:
+    server = site._server  # noqa: SLF001 - the site has no word for it
+    assert isinstance(server, asyncio.AbstractServer)
+    return list(getattr(server, "sockets", ()))
+
+
+def _last_of(listening: socket.socket) -> Iterator[socket.socket]:
+    """What has connected and was not accepted yet; nothing may come between the last one and the close."""
+    listening.setblocking(False)  # noqa: FBT003 - the library's signature
+    with listening:
+        while True:
+            try:
+                yield listening.accept()[0]
+            except OSError:
+                return

@@ -3,14 +3,15 @@
 import asyncio
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 import structlog
 
-from pac.eventlog import Relay
+from pac.eventlog import ForeignXids, Relay
+from pac.servicekit.broker import kafka_producer
 from pac.servicekit.health import Admin, Check, Health
 from pac.servicekit.http import build_http
 from pac.servicekit.identity import IdentityVerifier
@@ -24,7 +25,9 @@ from pac.servicekit.supervision import Reader, Supervisor
 
 logger = structlog.get_logger(__name__)
 # Parts of the ten seconds that an orchestrator gives us.
-DRAIN_SECONDS: Final = 2.0  # aiohttp takes it twice when a handler does not end
+DRAIN_SECONDS: Final = 5.0  # for requests on their way
+IDLE_SECONDS: Final = 1.0  # for connections on which the next request may be on its way
+CUT_OFF_SECONDS: Final = 0.5  # aiohttp takes it twice when a handler does not end
 CONSUMERS_SECONDS: Final = 4.0
 READERS_SECONDS: Final = 1.0
 RELAY_SECONDS: Final = 1.5
@@ -45,6 +48,7 @@ class Running:
         service = self.service
         self.supervisor = Supervisor(service.metrics)
         self.subscriptions = Subscriptions.of(service)
+        self.relay = Relay(service.log, service.name.topic, lambda: kafka_producer(service.settings))
         self.health = Health(
             service=service.name.value,
             checks=[
@@ -70,10 +74,11 @@ class Running:
             for resource in self.service.resources:
                 await stack.enter_async_context(resource)
             await self._reach_everything()
+            await self._until_reached(self.service.log.check_cluster)
             stack.push_async_callback(self._stop_readers)
-            self.supervisor.start([*self.service.readers, *self.subscriptions.readers])
+            self.supervisor.start([*self._others, self.relay])
             stack.push_async_callback(self._stop_traffic)
-            await self._start_subscriptions()
+            await self._until_reached(self.subscriptions.start)
             await self._start_public()
             self.health.ready = True
             logger.info("service_ready", port=self.port, admin_port=self.admin_port)
@@ -103,17 +108,31 @@ class Running:
             await self._pause(pause)
             pause = min(pause * 2, LONGEST_RETRY_SECONDS)
 
-    async def _start_subscriptions(self) -> None:
+    async def _until_reached(self, attempt: Callable[[], Awaitable[None]]) -> None:
         pause = 0.2
         while True:
             try:
-                await self.subscriptions.start()
+                await self._unless_stopped(attempt)
             except OSError as away:
-                logger.warning("subscriptions_wait", error=str(away))
+                logger.warning("start_waits", error=str(away))
                 await self._pause(pause)
                 pause = min(pause * 2, LONGEST_RETRY_SECONDS)
             else:
                 return
+
+    async def _unless_stopped(self, attempt: Callable[[], Awaitable[None]]) -> None:
+        """A server that takes the connection and never answers must not hold up SIGTERM."""
+        trying, stopped = asyncio.ensure_future(attempt()), asyncio.create_task(self.stopping.wait())
+        try:
+            await asyncio.wait({trying, stopped}, return_when=asyncio.FIRST_COMPLETED)
+            if not trying.done():
+                raise StoppedEarly
+            await trying
+        finally:
+            stopped.cancel()
+            if not trying.done():
+                trying.cancel()
+                await asyncio.wait({trying}, timeout=READERS_SECONDS)
 
     async def _pause(self, seconds: float) -> None:
         """A pause that SIGTERM ends, and the start with it."""
@@ -135,11 +154,11 @@ class Running:
             body_max_size_bytes=settings.body_max_size_bytes,
             body_timeout_seconds=settings.body_timeout_seconds,
         )
-        public = self._public = Listener(app, drain_seconds=DRAIN_SECONDS)
+        public = self._public = Listener(app, drain_seconds=CUT_OFF_SECONDS)
         await public.setup()
-        self.port = await public.listen(settings.host, settings.port)
+        self.port = await public.listen(settings.host, settings.port, reuse_port=settings.reuse_port)
         for host, port in service.also_listen:
-            await public.listen(host, port)
+            await public.listen(host, port, reuse_port=settings.reuse_port)
 
     # ---- end ------------------------------------------------------------------------------------------------------
 
@@ -147,18 +166,23 @@ class Running:
         """Nothing new comes in, by HTTP or by Kafka; what has come is brought to its end."""
         draining = [self.subscriptions.stop(timeout_seconds=CONSUMERS_SECONDS)]
         if self._public is not None:
-            draining.append(self._public.cleanup())
+            draining.append(self._stop_public(self._public))
         await asyncio.gather(*draining)
+
+    @staticmethod
+    async def _stop_public(public: Listener) -> None:
+        await public.drain(idle_seconds=IDLE_SECONDS, seconds=DRAIN_SECONDS)
+        await public.cleanup()
 
     async def _stop_readers(self) -> None:
         """The relay outlives the others, so that what they appended last is sent, if the broker is there."""
-        mine: list[Reader] = [*self.service.readers, *self.subscriptions.readers]
-        relays = [reader for reader in mine if isinstance(reader, Relay)]
-        others = [reader for reader in mine if not isinstance(reader, Relay)]
-        await self.supervisor.stop(others, timeout_seconds=READERS_SECONDS)
-        if relays:
-            await self._let_relay_finish()
-        await self.supervisor.stop(relays, timeout_seconds=READERS_SECONDS)
+        await self.supervisor.stop(self._others, timeout_seconds=READERS_SECONDS)
+        await self._let_relay_finish()
+        await self.supervisor.stop([self.relay], timeout_seconds=READERS_SECONDS)
+
+    @property
+    def _others(self) -> list[Reader]:
+        return [*self.service.readers, *self.subscriptions.readers]
 
     async def _let_relay_finish(self) -> None:
         try:
@@ -223,6 +247,9 @@ def run(build: Callable[[], Service]) -> None:
     except InvalidSettings as invalid:
         sys.stderr.writelines(f"{fault}\n" for fault in invalid.faults)
         raise SystemExit(2) from None
+    except ForeignXids as foreign:
+        sys.stderr.write(f"{foreign}\n")
+        raise SystemExit(1) from None
     except OSError as fault:  # a port that is taken
         sys.stderr.write(f"{fault.strerror or fault}\n")
         raise SystemExit(1) from None

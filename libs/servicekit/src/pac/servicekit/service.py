@@ -21,6 +21,7 @@ from pac.servicekit.supervision import Reader
 class Service:
     """`resources` are entered before anything runs and left last; `also_listen` are further addresses of the same app.
 
+    Its events go to Kafka without more being said: whoever runs a service runs its relay.
     `consuming` is the object that a sweeper was given in app.py; it is filled in when the subscriptions start.
     """
 

@@ -99,6 +99,7 @@ class ServiceSettings(KafkaSettings):
     host: str = "127.0.0.1"
     port: Port = 0
     admin_port: Port = 0
+    reuse_port: bool = False  # several processes behind one public port (SO_REUSEPORT)
     identity_public_key: PublicKeys | None = Field(default=None, validation_alias="GATEWAY_IDENTITY_PUBLIC_KEY")
     log_format: Literal["json", "console"] = Field(default="json", validation_alias="PAC_LOG_FORMAT")
     log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", validation_alias="PAC_LOG_LEVEL")

@@ -6,7 +6,7 @@ from pac.billing.consumers import Consumers
 from pac.billing.queries import Queries
 from pac.billing.settings import Settings
 from pac.contracts.topics import ServiceName
-from pac.eventlog import EventLog, Relay, create_engine
+from pac.eventlog import EventLog, create_engine
 from pac.servicekit.http import Route
 from pac.servicekit.kafka import Subscription
 from pac.servicekit.service import Service
@@ -27,7 +27,6 @@ def build_service(settings: Settings) -> Service:
             Subscription(ServiceName.GATEWAY, consumers.on_gateway_event),
             Subscription(ServiceName.DEPLOYMENTS, consumers.on_deployments_event),
         ),
-        readers=(Relay(log, settings.kafka_servers, ServiceName.BILLING.topic),),
     )
 
 

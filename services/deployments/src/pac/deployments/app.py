@@ -12,9 +12,9 @@ from pac.deployments.queue import Queue
 from pac.deployments.settings import Settings
 from pac.deployments.slots import Dispatcher
 from pac.deployments.sweeper import Sweeper
-from pac.eventlog import EventLog, Projector, Relay, create_engine
+from pac.eventlog import EventLog, Projector, create_engine
 from pac.servicekit.http import Route
-from pac.servicekit.kafka import Consuming, Subscription, kafka_producer
+from pac.servicekit.kafka import Consuming, Subscription
 from pac.servicekit.metrics import Metrics, Sample
 from pac.servicekit.service import Service
 
@@ -43,9 +43,6 @@ def build_service(settings: Settings) -> Service:
             Dispatcher(log, hub, queue, settings.limits, utc_now, settings.dispatch_seconds),
             Sweeper(log, hub, queue, consuming, utc_now, settings.sweep_seconds),
             projector,
-            Relay(
-                log, settings.kafka_servers, ServiceName.DEPLOYMENTS.topic, producer=lambda: kafka_producer(settings)
-            ),
         ],
         samples=[
             Sample("queue_deployments_waiting", "Deployments queued", queries.waiting),

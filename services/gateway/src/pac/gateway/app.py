@@ -9,7 +9,7 @@ import structlog
 from aiohttp import web
 
 from pac.contracts.topics import ServiceName
-from pac.eventlog import EventLog, Relay, create_engine
+from pac.eventlog import EventLog, create_engine
 from pac.gateway.api import Api
 from pac.gateway.auth import AdminKey, ApiKeys, Authentication, KeyCache
 from pac.gateway.consumers import Consumers
@@ -66,7 +66,6 @@ def build_service(settings: Settings) -> Service:
         ],
         subscriptions=[Subscription(ServiceName.DEPLOYMENTS, Consumers(log).on_deployments_event)],
         resources=[upstreams, _told(settings)],
-        readers=[Relay(log, settings.kafka_servers, ServiceName.GATEWAY.topic)],
         also_listen=[(settings.host, settings.second_port)] if settings.second_port is not None else [],
     )
 

@@ -7,7 +7,7 @@ from datetime import timedelta
 from aiohttp import hdrs
 
 from pac.contracts.topics import ServiceName
-from pac.eventlog import EventLog, Jobs, Relay, Worker, create_engine
+from pac.eventlog import EventLog, Jobs, Worker, create_engine
 from pac.packages.api import Api
 from pac.packages.body import BodyLimits
 from pac.packages.checker import Checker, CheckLimits
@@ -91,7 +91,6 @@ def build_service(settings: Settings, objects_settings: ObjectsSettings, clock: 
             Subscription(ServiceName.GATEWAY, consumers.on_gateway_event),
         ),
         readers=(
-            Relay(log, settings.kafka_servers, ServiceName.PACKAGES.topic),
             Worker(jobs, work.handle, parallel=settings.steps_parallel),
             Sweep(leftovers, settings.temp_dir, settings.sweep_interval_seconds, age),
         ),

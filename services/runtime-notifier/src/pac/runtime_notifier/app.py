@@ -3,7 +3,7 @@
 from sqlalchemy import func, select
 
 from pac.contracts.topics import ServiceName
-from pac.eventlog import EventLog, Jobs, Relay, Worker, create_engine
+from pac.eventlog import EventLog, Jobs, Worker, create_engine
 from pac.runtime_notifier.consumers import Consumers
 from pac.runtime_notifier.courier import Courier
 from pac.runtime_notifier.environments import Environments, NothingStored
@@ -53,7 +53,6 @@ def build_service(settings: Settings, objects_settings: ObjectsSettings) -> Serv
             Subscription(ServiceName.DEPLOYMENTS, consumers.on_deployments_event),
         ),
         readers=(
-            Relay(log, settings.kafka_servers, ServiceName.RUNTIME_NOTIFIER.topic),
             Worker(jobs, courier.handle, parallel=settings.runtime_parallel),
             Reconciler(log, fleet, runtime, settings.reconcile_seconds),
         ),
