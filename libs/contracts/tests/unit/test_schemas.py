@@ -3,8 +3,8 @@ from pathlib import Path
 import orjson
 
 from pac.contracts.errors import ERRORS, ErrorCode
-from pac.contracts.schemas import UNIONS, event_types, main, schemas
-from pac.contracts.topics import EVENTS_OF, ServiceName
+from pac.contracts.schemas import main, schemas
+from pac.contracts.topics import EVENTS_OF, UNIONS, ServiceName, event_types
 
 COMMITTED = Path(__file__).parents[2] / "schemas"
 

@@ -65,7 +65,7 @@ def test_every_way_of_reading_a_row_upcasts_it() -> None:
     row = ROWS[0]
     meant = CreditsReserved(**fields(2))
     assert event_from(ServiceName.BILLING, row["data"], 1, UP) == meant
-    envelope = envelope_from(ServiceName.BILLING, STREAM, 1, row["data"], row["metadata"], UP)
+    envelope = envelope_from(ServiceName.BILLING, STREAM, 1, row["data"], row["metadata"], upcasters=UP)
     assert envelope.event == meant
     loaded = [(row["version"], row["data"], row["hash"], row["at"], data_version(row)) for row in ROWS]
     assert folded(ServiceName.BILLING, TOTAL, loaded, UP).state == 2 + 3
@@ -100,6 +100,6 @@ def test_the_chain_is_of_what_was_written_not_of_what_it_means_today() -> None:
 
 def test_reading_leaves_a_version_to_the_envelope_of_the_row() -> None:
     """Two streams may stand at different versions of one type; nothing is remembered between rows."""
-    envelope = envelope_from(ServiceName.BILLING, STREAM, 1, ROWS[0]["data"], ROWS[0]["metadata"], UP)
-    later = envelope_from(ServiceName.BILLING, STREAM, 1, ROWS[1]["data"], ROWS[1]["metadata"], UP)
+    envelope = envelope_from(ServiceName.BILLING, STREAM, 1, ROWS[0]["data"], ROWS[0]["metadata"], upcasters=UP)
+    later = envelope_from(ServiceName.BILLING, STREAM, 1, ROWS[1]["data"], ROWS[1]["metadata"], upcasters=UP)
     assert replace(later, event=envelope.event, id=envelope.id) == envelope

@@ -13,6 +13,7 @@ from uuid import UUID
 from pydantic import TypeAdapter
 
 from pac.contracts.base import Event, iso
+from pac.contracts.upcasting import UPCASTERS, Upcasters
 
 E = TypeVar("E", bound=Event)
 E_co = TypeVar("E_co", bound=Event, covariant=True)
@@ -79,10 +80,17 @@ def attributes_of(headers: Iterable[tuple[str, bytes]] | Mapping[str, str]) -> d
 
 
 def from_kafka(
-    value: bytes, headers: Iterable[tuple[str, bytes]] | Mapping[str, str], adapter: TypeAdapter[E]
+    value: bytes,
+    headers: Iterable[tuple[str, bytes]] | Mapping[str, str],
+    adapter: TypeAdapter[E],
+    upcasters: Upcasters = UPCASTERS,
 ) -> Envelope[E]:
-    """The inverse of `to_kafka`. Raises NotAnEvent, or pydantic's ValidationError for data of another shape."""
+    """The inverse of `to_kafka`, for data of every version up to the code's.
+
+    Raises NotAnEvent; NewerThanKnown for what a later release has said; pydantic's ValidationError for another shape.
+    """
     attributes = attributes_of(headers)
+    event = upcasters.read(adapter, value, _data_version(attributes))
     try:
         causation = attributes.get("ce_causationid")
         envelope = Envelope(
@@ -90,7 +98,7 @@ def from_kafka(
             source=attributes["ce_source"],
             stream=attributes["ce_subject"],
             version=int(attributes["ce_sequence"]),
-            event=adapter.validate_json(value),
+            event=event,
             actor=attributes["ce_actor"],
             correlation_id=UUID(attributes["ce_correlationid"]),
             causation_id=UUID(causation) if causation else None,
@@ -101,3 +109,10 @@ def from_kafka(
     if envelope.event.type != attributes.get("ce_type"):
         raise NotAnEvent(f"header says {attributes.get('ce_type')}, value says {envelope.event.type}")
     return envelope
+
+
+def _data_version(attributes: Mapping[str, str]) -> int:
+    told = attributes.get("ce_dataversion", "")
+    if not (told.isascii() and told.isdigit() and int(told) > 0):
+        raise NotAnEvent("the header 'ce_dataversion' is no version of a type")
+    return int(told)

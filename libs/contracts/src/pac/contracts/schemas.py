@@ -2,26 +2,10 @@
 
 import sys
 from pathlib import Path
-from typing import Any, get_args
 
 import orjson
 
-from pac.contracts import billing, deployments, gateway, packages, runtime_notifier
-from pac.contracts.base import Event
-from pac.contracts.topics import ServiceName
-
-UNIONS: dict[ServiceName, Any] = {
-    ServiceName.GATEWAY: gateway.GatewayEvent,
-    ServiceName.PACKAGES: packages.PackageEvent,
-    ServiceName.DEPLOYMENTS: deployments.DeploymentsEvent,
-    ServiceName.BILLING: billing.BillingEvent,
-    ServiceName.RUNTIME_NOTIFIER: runtime_notifier.RuntimeNotifierEvent,
-}
-
-
-def event_types(service: ServiceName) -> tuple[type[Event], ...]:
-    union, *_ = get_args(UNIONS[service])
-    return get_args(union)
+from pac.contracts.topics import ServiceName, event_types
 
 
 def schemas() -> dict[str, bytes]:

@@ -1,7 +1,7 @@
 """The services, their topics, and which events each may say."""
 
 from enum import StrEnum
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import TypeAdapter
 
@@ -39,13 +39,20 @@ class ServiceName(StrEnum):
         return self.module.upper() + "_"
 
 
-EVENTS_OF: dict[ServiceName, TypeAdapter[Any]] = {
-    ServiceName.GATEWAY: TypeAdapter[GatewayEvent](GatewayEvent),
-    ServiceName.PACKAGES: TypeAdapter[PackageEvent](PackageEvent),
-    ServiceName.DEPLOYMENTS: TypeAdapter[DeploymentsEvent](DeploymentsEvent),
-    ServiceName.BILLING: TypeAdapter[BillingEvent](BillingEvent),
-    ServiceName.RUNTIME_NOTIFIER: TypeAdapter[RuntimeNotifierEvent](RuntimeNotifierEvent),
+UNIONS: dict[ServiceName, Any] = {
+    ServiceName.GATEWAY: GatewayEvent,
+    ServiceName.PACKAGES: PackageEvent,
+    ServiceName.DEPLOYMENTS: DeploymentsEvent,
+    ServiceName.BILLING: BillingEvent,
+    ServiceName.RUNTIME_NOTIFIER: RuntimeNotifierEvent,
 }
+EVENTS_OF: dict[ServiceName, TypeAdapter[Any]] = {service: TypeAdapter(union) for service, union in UNIONS.items()}
+
+
+def event_types(service: ServiceName) -> tuple[type[Event], ...]:
+    """Every event that a service may say, in the order of its module."""
+    union, *_ = get_args(UNIONS[service])
+    return get_args(union)
 
 
 def event_of(service: ServiceName, data: object) -> Event:

@@ -94,7 +94,7 @@ def event_from(service: ServiceName, data: str, data_version: int, upcasters: Up
 
 
 def envelope_from(
-    service: ServiceName, stream: str, version: int, data: str, metadata: str, upcasters: Upcasters = UPCASTERS
+    service: ServiceName, stream: str, version: int, data: str, metadata: str, *, upcasters: Upcasters = UPCASTERS
 ) -> Envelope[Event]:
     """What a row of the table says."""
     known = orjson.loads(metadata)
