@@ -87,6 +87,11 @@ def logged(lines: io.StringIO) -> dict[str, object]:
     return found
 
 
+def test_a_row_that_broke_a_rule_is_not_shown() -> None:
+    told = "violates check constraint\nDETAIL:  Failing row contains (7, owner@example.org, (1)\nhunter2).\nend"
+    assert scrub(told) == "violates check constraint\nDETAIL:  Failing row contains ([redacted]).\nend"
+
+
 def test_a_line_is_json_with_service_level_time_and_bound_ids(lines: io.StringIO) -> None:
     with structlog.contextvars.bound_contextvars(request_id="r-1", traceparent=f"00-{'a' * 32}-{'b' * 16}-01"):
         structlog.get_logger("x").info("deployment_moved", deployment_id="7")

@@ -30,6 +30,8 @@ _FORMS = (
     (re.compile(r"\b([a-z][a-z0-9+.\-]*://[^\s:/@\"']*):[^\s/\"']*@", re.IGNORECASE), rf"\1:{REDACTED}@"),
     (re.compile(r"\beyJ[\w-]{8,}\.[\w-]+\.[\w-]*"), REDACTED),
     (re.compile(r"(?i)\b(password|passwd|pwd|secret)=[^\s&;,\"']+"), rf"\1={REDACTED}"),
+    # What Postgres adds to a violated constraint: a whole row, whatever is in it.
+    (re.compile(r"(Failing row contains )\([\s\S]*?(\)\.$|\Z)", re.MULTILINE), rf"\1({REDACTED})."),
     (re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?(-----END [A-Z ]*PRIVATE KEY-----|$)"), REDACTED),
 )
 
