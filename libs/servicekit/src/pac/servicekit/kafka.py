@@ -292,13 +292,14 @@ class Watch:
         ]
         if not places:
             return
+        ours_before = client.assignment()
         committed = await client.committed_offsets(places)
         ends = await client.end_offsets(places)
         fresh = [place for place in places if committed[place] is None]
         if fresh:
             first = await client.beginning_offsets(fresh)
-            # What was acknowledged while we asked is further than its first offset, and must not be taken back.
-            ours = client.assignment() - self.of.acknowledged
+            # What was acknowledged while we asked, here or where the partition came from, must not be taken back.
+            ours = (ours_before & client.assignment()) - self.of.acknowledged
             mine = {place: first[place] for place in fresh if place in ours}
             if mine:
                 await client.commit(mine)  # scalers by lag see nothing of a group without offsets

@@ -97,7 +97,7 @@ class Listener(web.AppRunner):
         while server.connections and loop.time() - began < seconds:
             if loop.time() - began >= idle_seconds:
                 for connection in server.connections:
-                    if connection._current_request is None and not connection._messages:  # noqa: SLF001 - nobody else knows
+                    if connection._waiter is not None and not connection._messages:  # noqa: SLF001 - nobody else knows
                         connection.force_close()
             await asyncio.sleep(LOOK_AGAIN_SECONDS)
 
@@ -118,9 +118,7 @@ class Listener(web.AppRunner):
 
 
 def _sockets_of(site: web.BaseSite) -> list[socket.socket]:
-    server = site._server  # noqa: SLF001 - the site has no word for it
-    assert isinstance(server, asyncio.AbstractServer)
-    return list(getattr(server, "sockets", ()))
+    return list(getattr(site._server, "sockets", ()))  # noqa: SLF001 - the site has no word for it
 
 
 def _last_of(listening: socket.socket) -> Iterator[socket.socket]:

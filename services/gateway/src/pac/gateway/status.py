@@ -17,7 +17,7 @@ from pac.contracts.errors import ErrorCode, Refused
 from pac.contracts.identity import Caller
 from pac.contracts.topics import ServiceName
 from pac.gateway.forward import Answer, Upstreams
-from pac.servicekit.requests import request_id_of
+from pac.servicekit.requests import request_id_of, stopping_of
 
 OK, NOT_FOUND, THROTTLED, FAULT = 200, 404, 429, 500
 HELD_MAX_BYTES = 65_536
@@ -72,7 +72,8 @@ class Status:
         while True:
             if (found := await self._once(request, caller)) is not None:
                 return found
-            if request.transport is None or time.monotonic() + self.retry_seconds > deadline:
+            is_wanted = request.transport is not None and not stopping_of(request).is_set()
+            if not is_wanted or time.monotonic() + self.retry_seconds > deadline:
                 raise Refused(ErrorCode.UNAVAILABLE, retry_after_seconds=5)
             await asyncio.sleep(self.retry_seconds)
 
