@@ -163,13 +163,18 @@ async def test_a_notification_of_another_process_wakes_at_once(
     assert await ticket.wait(2)
 
 
+async def listening(log: EventLog) -> None:
+    async with asyncio.timeout(5):
+        while not log.hears_others:
+            await log.woken().wait(0.05)
+
+
 async def test_a_change_of_rows_alone_wakes_other_processes_if_it_says_so(
     event_log: EventLog, database: Database, event_log_of: Any, example: Any
 ) -> None:
     other = await event_log_of(ServiceName.DEPLOYMENTS, database=database)
-    async with asyncio.timeout(5):
-        while not event_log.hears_others:
-            await event_log.woken().wait(0.05)
+    await listening(event_log)
+    await listening(other)  # it wakes everybody when it begins
     ticket, own = event_log.woken(), other.woken()
     async with other.transaction(cause=example.cause) as tx:
         tx.wake()
@@ -183,9 +188,7 @@ async def test_a_change_of_rows_alone_wakes_other_processes_if_it_says_so(
 
 
 async def test_an_idle_reader_looks_seldom_and_is_woken_at_once(event_log: EventLog, example: Any) -> None:
-    async with asyncio.timeout(5):
-        while not event_log.hears_others:
-            await event_log.woken().wait(0.05)
+    await listening(event_log)
     app, looked, found = uuid4(), 0, asyncio.Event()
 
     async def step() -> bool:
