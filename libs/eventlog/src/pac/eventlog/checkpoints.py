@@ -22,8 +22,8 @@ WITH mine AS (
 """  # noqa: S608 - constants only
 RESET = "UPDATE log.checkpoints SET xid = '0', position = 0, moved_at = clock_timestamp() WHERE reader = %s"
 NEWEST = """
-SELECT xid::text, position FROM log.events WHERE xid < pg_snapshot_xmin(pg_current_snapshot())
-ORDER BY xid DESC, position DESC LIMIT 1
+SELECT e.xid::text, e.position FROM log.events AS e WHERE e.xid < pg_snapshot_xmin(pg_current_snapshot())
+ORDER BY e.xid DESC, e.position DESC LIMIT 1
 """
 
 

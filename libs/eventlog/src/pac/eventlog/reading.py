@@ -3,10 +3,11 @@
 from pac.eventlog.types import Position
 
 # One statement, hence one snapshot: everything below its xmin has ended, so nothing can appear there any more.
+# `e.`, because a plain `xid` in ORDER BY would be the text that is selected: '1000' comes before '999'.
 READ = """
-SELECT xid::text, position, stream, version, data::text, metadata::text FROM log.events
-WHERE (xid, position) > (%s::xid8, %s) AND xid < pg_snapshot_xmin(pg_current_snapshot())
-ORDER BY xid, position LIMIT %s
+SELECT e.xid::text, e.position, e.stream, e.version, e.data::text, e.metadata::text FROM log.events AS e
+WHERE (e.xid, e.position) > (%s::xid8, %s) AND e.xid < pg_snapshot_xmin(pg_current_snapshot())
+ORDER BY e.xid, e.position LIMIT %s
 """
 
 HISTORY = """
