@@ -2,7 +2,7 @@
 
 import typer
 
-from pac.cli.commands import account, deploy, doctor, operate, up
+from pac.cli.commands import account, bench, deploy, doctor, operate, up
 
 
 def build() -> typer.Typer:
@@ -23,4 +23,5 @@ def build() -> typer.Typer:
     app.add_typer(account.credits_, name="credits")
     app.command("deploy")(deploy.deploy)
     app.command("watch")(deploy.watch)
+    app.command("bench")(bench.bench)
     return app

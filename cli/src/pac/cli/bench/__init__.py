@@ -1,0 +1,1 @@
+"""`pac bench`: PAC against its peers on this machine. Measured side by side in one run, because only ratios travel."""

@@ -1,0 +1,36 @@
+"""What the project wants of the ratios. Where they come from: its facts on performance."""
+
+from dataclasses import dataclass
+
+from pac.cli.bench.measuring import Result
+
+
+@dataclass(frozen=True)
+class Goal:
+    limit: float
+    at_most: bool = False
+
+    def is_met_by(self, one: Result) -> bool:
+        return one.ratio <= self.limit if self.at_most else one.ratio >= self.limit
+
+    def __str__(self) -> str:
+        return f"{'≤' if self.at_most else '≥'} {self.limit:g}"
+
+
+# By name, and the beginning of the peer's name.
+GOALS = {
+    ("append.1", "psycopg, the same"): Goal(0.9),
+    ("append.8", "psycopg, the same"): Goal(0.9),
+    ("append.32", "psycopg, the same"): Goal(2.0),
+    ("append.8", "eventsourcing"): Goal(2.0),
+    ("fold", "COPY"): Goal(0.3),
+    ("completed.p50", "floor"): Goal(2.0, at_most=True),
+    ("completed.p50.without_storage", "floor"): Goal(2.0, at_most=True),
+    ("throughput", "floor"): Goal(0.5),
+    ("upload", "aioboto3"): Goal(0.8),
+}
+
+
+def goal_of(one: Result) -> Goal | None:
+    found = [goal for (name, peer), goal in GOALS.items() if name == one.name and one.peer.startswith(peer)]
+    return found[0] if found else None
