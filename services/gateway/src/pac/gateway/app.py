@@ -15,6 +15,7 @@ from pac.gateway.auth import AdminKey, ApiKeys, Authentication, KeyCache
 from pac.gateway.consumers import Consumers
 from pac.gateway.forward import Limits, Upstreams
 from pac.gateway.gate import Gate
+from pac.gateway.instances import Instances
 from pac.gateway.keys import Pepper
 from pac.gateway.queries import Queries
 from pac.gateway.routes import ROUTES, Forward, Own
@@ -42,7 +43,7 @@ def build_service(settings: Settings) -> Service:
         lookup_timeout_seconds=settings.key_lookup_timeout_seconds,
     )
     upstreams = Upstreams(
-        _urls(settings), IdentitySigner.from_base64(settings.identity_key.get_secret_value()), _limits(settings)
+        _instances(settings), IdentitySigner.from_base64(settings.identity_key.get_secret_value()), _limits(settings)
     )
     handlers = Handlers(
         gate=Gate(Authentication((AdminKey(settings.admin_key), api_keys)), queries),
@@ -118,12 +119,12 @@ async def _told(settings: Settings) -> AsyncIterator[None]:
     yield
 
 
-def _urls(settings: Settings) -> Mapping[ServiceName, str]:
+def _instances(settings: Settings) -> Mapping[ServiceName, Instances]:
     return {
-        ServiceName.PACKAGES: settings.packages_url,
-        ServiceName.DEPLOYMENTS: settings.deployments_url,
-        ServiceName.BILLING: settings.billing_url,
-        ServiceName.RUNTIME_NOTIFIER: settings.runtime_notifier_url,
+        ServiceName.PACKAGES: Instances.of(settings.packages_url),
+        ServiceName.DEPLOYMENTS: Instances.of(settings.deployments_url),
+        ServiceName.BILLING: Instances.of(settings.billing_url),
+        ServiceName.RUNTIME_NOTIFIER: Instances.of(settings.runtime_notifier_url),
     }
 
 

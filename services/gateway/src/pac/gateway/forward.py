@@ -1,4 +1,4 @@
-"""Hands a request on to the one service that serves it, and its answer back. Bodies stream; none is ever held."""
+"""Hands a request on to the service that serves it, and its answer back. Bodies stream; none is ever held."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Mapping
@@ -15,6 +15,7 @@ from pac.contracts.errors import ErrorCode, Refused
 from pac.contracts.identity import Caller
 from pac.contracts.topics import ServiceName
 from pac.gateway.headers import to_client, to_service, to_service_for_itself
+from pac.gateway.instances import Instances
 from pac.servicekit.identity import IdentitySigner
 from pac.servicekit.requests import let_body_come, request_id_of
 
@@ -22,6 +23,8 @@ logger = structlog.get_logger(__name__)
 WATCH_SECONDS = 0.25  # how soon the end of a client that has sent everything is noticed
 ANSWER_MAX_BYTES = 1_048_576
 _AWAY = (aiohttp.ClientError, OSError)  # TimeoutError is an OSError
+_NOT_CONNECTED = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
+_REPEATABLE = frozenset({hdrs.METH_GET, hdrs.METH_HEAD})
 
 
 class ClientGone(Exception):  # noqa: N818 - nobody is left to be told
@@ -51,14 +54,23 @@ class Answer:
 class Upstreams:
     """The connections to the services; open while used as a context."""
 
-    urls: Mapping[ServiceName, str]
+    instances: Mapping[ServiceName, Instances]
     signer: IdentitySigner
     limits: Limits = Limits()
     _session: aiohttp.ClientSession | None = field(default=None, init=False)
+    _fresh: aiohttp.ClientSession | None = field(default=None, init=False)
 
     async def __aenter__(self) -> Self:
-        self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=self.limits.connections, keepalive_timeout=15.0),
+        limit = self.limits.connections
+        self._session = self._opened(aiohttp.TCPConnector(limit=limit, keepalive_timeout=15.0))
+        # What must not be asked twice gets a connection of its own: a kept one may be at its end just now, and then
+        # nobody could say what became of the question.
+        self._fresh = self._opened(aiohttp.TCPConnector(limit=limit, force_close=True))
+        return self
+
+    def _opened(self, connector: aiohttp.TCPConnector) -> aiohttp.ClientSession:
+        return aiohttp.ClientSession(
+            connector=connector,
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
             skip_auto_headers=(hdrs.ACCEPT, hdrs.ACCEPT_ENCODING, hdrs.CONTENT_TYPE, hdrs.USER_AGENT),
@@ -69,48 +81,58 @@ class Upstreams:
                 sock_read=self.limits.answer_timeout_seconds,
             ),
         )
-        return self
 
     async def __aexit__(self, *_: object) -> None:
-        if self._session is not None:
-            await self._session.close()
-            self._session = None
-
-    @property
-    def session(self) -> aiohttp.ClientSession:
-        assert self._session is not None, "used outside of its context"
-        return self._session
+        for session in (self._session, self._fresh):
+            if session is not None:
+                await session.close()
+        self._session = self._fresh = None
 
     async def forward(self, request: web.Request, to: ServiceName, caller: Caller) -> web.StreamResponse:
-        """503 with Retry-After if the service is away; whatever it answers otherwise, early or late."""
+        """503 with Retry-After if no process of the service is there; whatever one answers otherwise, early or late.
+
+        Another one is asked as long as nothing can have happened yet: not connected, a question that may be repeated,
+        or a body of which nothing was sent.
+        """
         if request.headers.get(hdrs.CONTENT_ENCODING, "identity").lower() != "identity":
             raise Refused(ErrorCode.UNSUPPORTED_MEDIA_TYPE, "Send the body without Content-Encoding")
-        upload, path = _Upload(request), request.rel_url.raw_path_qs
-        try:
-            answer = await _unless_gone(
-                request,
-                self.session.request(
-                    request.method,
-                    self._url(to, path),
-                    headers=to_service(
-                        request.headers,
-                        identity=self._identity(request, to, caller, request.method, path),
-                        request_id=request_id_of(request),
-                    ),
-                    data=upload.chunks() if request.can_read_body else None,
-                    expect100=_expects(request) and request.can_read_body,
-                    allow_redirects=False,
-                ),
-            )
-        except ClientGone:
-            return _nobody()
-        except _AWAY as fault:
-            if upload.broken:
+        upload = _Upload(request)
+        for url in self.instances[to].in_turn():
+            try:
+                answer = await _unless_gone(request, self._ask(request, to, caller, url, upload))
+            except ClientGone:
                 return _nobody()
-            logger.warning("upstream_away", service=to.value, fault=type(fault).__name__)
-            raise Refused(ErrorCode.UNAVAILABLE, retry_after_seconds=1) from None
-        async with answer:
-            return await _relay(request, answer)
+            except _AWAY as fault:
+                if upload.broken:
+                    return _nobody()
+                logger.warning("upstream_away", service=to.value, url=url, fault=type(fault).__name__)
+                if isinstance(fault, _NOT_CONNECTED):
+                    self.instances[to].was_away(url)
+                elif isinstance(fault, TimeoutError) or not upload.may_be_repeated:
+                    break
+            else:
+                async with answer:
+                    return await _relay(request, answer)
+        raise Refused(ErrorCode.UNAVAILABLE, retry_after_seconds=1)
+
+    async def _ask(
+        self, request: web.Request, to: ServiceName, caller: Caller, url: str, upload: "_Upload"
+    ) -> aiohttp.ClientResponse:
+        path = request.rel_url.raw_path_qs
+        session = self._session if request.method in _REPEATABLE else self._fresh
+        assert session is not None, "used outside of its context"
+        return await session.request(
+            request.method,
+            _at(url, path),
+            headers=to_service(
+                request.headers,
+                identity=self._identity(request, to, caller, request.method, path),
+                request_id=request_id_of(request),
+            ),
+            data=upload.chunks() if request.can_read_body else None,
+            expect100=_expects(request) and request.can_read_body,
+            allow_redirects=False,
+        )
 
     async def fetch(
         self, request: web.Request, to: ServiceName, path: str, caller: Caller, *, timeout_seconds: float
@@ -119,21 +141,30 @@ class Upstreams:
         request_id = request_id_of(request)
         identity = self._identity(request, to, caller, hdrs.METH_GET, path)
         headers = to_service_for_itself(request.headers, identity=identity, request_id=request_id)
+        instances, fault, url = self.instances[to], "", ""
         try:
             async with asyncio.timeout(timeout_seconds):
-                async with self.session.get(self._url(to, path), headers=headers, allow_redirects=False) as answer:
-                    body = bytearray()
-                    async for chunk in answer.content.iter_any():
-                        body += chunk
-                        if len(body) > ANSWER_MAX_BYTES:
-                            raise ConnectionAbortedError(f"{to.value} answered more than expected")
-        except aiohttp.ClientError as fault:
-            raise ConnectionError(f"{to.value} is away ({type(fault).__name__})") from fault
-        shown = to_client(answer.headers, request_id=request_id)
-        return Answer(answer.status, answer.reason or "", shown, bytes(body))
+                for url in instances.in_turn():
+                    try:
+                        return await self._read(_at(url, path), headers, request_id)
+                    except aiohttp.ClientError as away:
+                        instances.was_away(url)
+                        fault = type(away).__name__
+        except TimeoutError:
+            instances.was_away(url)  # or hangs: the next question goes to another one first
+            raise
+        raise ConnectionError(f"{to.value} is away ({fault})")
 
-    def _url(self, to: ServiceName, path: str) -> URL:
-        return URL(self.urls[to] + path, encoded=True)  # percent-encoding goes on as it came
+    async def _read(self, url: URL, headers: Mapping[str, str], request_id: str) -> Answer:
+        assert self._session is not None, "used outside of its context"
+        async with self._session.get(url, headers=headers, allow_redirects=False) as answer:
+            body = bytearray()
+            async for chunk in answer.content.iter_any():
+                body += chunk
+                if len(body) > ANSWER_MAX_BYTES:
+                    raise ConnectionAbortedError("a service answered more than expected")
+            shown = to_client(answer.headers, request_id=request_id)
+            return Answer(answer.status, answer.reason or "", shown, bytes(body))
 
     def _identity(self, request: web.Request, to: ServiceName, caller: Caller, method: str, path: str) -> str:
         request_id = request_id_of(request)
@@ -145,16 +176,27 @@ class _Upload:
     """The client's body, pulled by the service's connection: as fast as the service reads, no faster."""
 
     request: web.Request
+    begun: bool = False
     broken: bool = False
+
+    @property
+    def may_be_repeated(self) -> bool:
+        """Nothing of it was sent; without a body, only a question may be repeated."""
+        return not self.begun and (self.request.method in _REPEATABLE or self.request.can_read_body)
 
     async def chunks(self) -> AsyncIterator[bytes]:
         await let_body_come(self.request)
         try:
             async for chunk in self.request.content.iter_any():
+                self.begun = True
                 yield chunk
         except (OSError, aiohttp.ClientError, web.RequestPayloadError):
             self.broken = True
             raise
+
+
+def _at(url: str, path: str) -> URL:
+    return URL(url + path, encoded=True)  # percent-encoding goes on as it came
 
 
 async def _relay(request: web.Request, answer: aiohttp.ClientResponse) -> web.StreamResponse:

@@ -22,8 +22,12 @@ def _base_url(url: str) -> str:
     return url.rstrip("/")
 
 
+def _base_urls(urls: str) -> str:
+    return ",".join(_base_url(url.strip()) for url in urls.split(","))
+
+
 SECRET_MIN_CHARACTERS = 16
-BaseUrl = Annotated[str, AfterValidator(_base_url)]
+BaseUrls = Annotated[str, AfterValidator(_base_urls)]  # one for each process of the service, separated by commas
 LongSecret = Annotated[SecretStr, AfterValidator(_long_enough)]
 
 
@@ -43,10 +47,10 @@ class Settings(ServiceSettings):
     supabase_jwks_url: str | None = None
     supabase_jwt_secret: SecretStr | None = None
 
-    packages_url: BaseUrl
-    deployments_url: BaseUrl
-    billing_url: BaseUrl
-    runtime_notifier_url: BaseUrl
+    packages_url: BaseUrls
+    deployments_url: BaseUrls
+    billing_url: BaseUrls
+    runtime_notifier_url: BaseUrls
 
     key_ttl_seconds: float = Field(default=4.0, gt=0, le=5)  # a revocation holds everywhere within 5 s
     key_outage_seconds: float = Field(default=300.0, ge=0, le=3600)  # reads with a held key while Postgres is away
