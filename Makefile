@@ -59,6 +59,7 @@ fmt: setup ## format and mend what can be mended
 generate: setup ## write the generated files again
 	$(RUN) python -m pac.contracts.schemas libs/contracts/schemas
 	$(RUN) python -m pac.contracts.golden libs/contracts/golden
+	$(RUN) python -m pac.testkit.golden $(wildcard services/*/tests/golden)
 
 clean: ## remove the environment and all caches of this checkout (not the state of `make up`: pac down --wipe)
 	rm -rf .venv .tools .mypy_cache .ruff_cache .pytest_cache .hypothesis

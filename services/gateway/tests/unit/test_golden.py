@@ -1,0 +1,22 @@
+"""Streams of every release fold to the states they folded to then."""
+
+from pathlib import Path
+
+import pytest
+
+from pac.contracts.gateway import GatewayEvent
+from pac.contracts.topics import ServiceName
+from pac.gateway.domain import ACCOUNT, APP, KEY
+from pac.testkit.golden import Kept, kept_in, missing, untold
+
+GOLDEN = Path(__file__).parents[1] / "golden"
+
+
+@pytest.mark.parametrize("kept", kept_in(GOLDEN), ids=lambda kept: kept.path.stem)
+def test_a_kept_stream_is_whole_and_folds_to_its_kept_state(kept: Kept) -> None:
+    assert kept.faults(ServiceName.GATEWAY, (ACCOUNT, APP, KEY)) == []
+
+
+def test_every_story_and_every_event_is_kept() -> None:
+    assert missing(GOLDEN).keys() == set()
+    assert untold(GOLDEN, GatewayEvent) == set()
