@@ -139,9 +139,9 @@ async def test_fresh_does_not_touch_what_runs(pac: Pac) -> None:
     assert all(one["ready"] for one in (await pac.status())["processes"])
 
 
-async def test_several_replicas_are_refused_clearly(pac: Pac) -> None:
-    refused = await pac("up", "--replicas", "2")
-    assert (refused.code, "not supported yet" in refused.err) == (1, True)
+async def test_more_replicas_than_one_machine_should_carry_are_refused(pac: Pac) -> None:
+    refused = await pac("up", "--replicas", "5")
+    assert (refused.code, "1<=x<=4" in refused.err) == (2, True)
 
 
 async def test_agents_runtime_inherits_only_what_was_named(pac: Pac) -> None:

@@ -18,12 +18,12 @@ def kept() -> Callable[[str, Callable[[], str]], str]:
     return lambda name, make: made.setdefault(name, make())
 
 
-def wiring(values: Mapping[str, str], *, s3: S3Settings | None = None) -> Wiring:
+def wiring(values: Mapping[str, str], *, s3: S3Settings | None = None, replicas: int = 1) -> Wiring:
     own = Own(values)
     free = iter(range(20_000, 30_000))
     return Wiring(
         own=own,
-        ports=Ports.choose(own, lambda _: next(free)),
+        ports=Ports.choose(own, lambda _: next(free), replicas),
         database_urls={service: f"postgresql://{service}:pw@127.0.0.1:1/{service}" for service in SERVICES},
         kafka_servers="127.0.0.1:2",
         s3=s3 or S3Settings("http://127.0.0.1:3", "bucket", "access", "secret"),
@@ -140,3 +140,37 @@ def test_settings_do_not_show_their_values() -> None:
     made = wiring({"GATEWAY_ADMIN_KEY": "do-not-show-this-key"})
     assert "do-not-show-this-key" not in repr(made)
     assert "pw@" not in repr(made)
+
+
+def test_one_process_of_each_service_shares_nothing() -> None:
+    made = wiring({}).of_service("gateway")
+    assert (made["GATEWAY_REUSE_PORT"], made["GATEWAY_POOL_SIZE"]) == ("false", "10")
+    assert "," not in made["GATEWAY_PACKAGES_URL"]
+
+
+def test_gateways_share_their_port_and_know_all_processes_of_the_others() -> None:
+    made = wiring({"GATEWAY_PORT": "4001", "PACKAGES_PORT": "5001", "PACKAGES_ADMIN_PORT": "5002"}, replicas=3)
+    gateways = [made.of_service("gateway", number) for number in (1, 2, 3)]
+    assert {(one["GATEWAY_PORT"], one["GATEWAY_REUSE_PORT"]) for one in gateways} == {("4001", "true")}
+    assert len({one["GATEWAY_ADMIN_PORT"] for one in gateways}) == 3
+    packages = [made.of_service("packages", number) for number in (1, 2, 3)]
+    ports = [one["PACKAGES_PORT"] for one in packages]
+    assert (len(set(ports)), ports[0], packages[0]["PACKAGES_ADMIN_PORT"]) == (3, "5001", "5002")
+    assert len({one["PACKAGES_ADMIN_PORT"] for one in packages}) == 3
+    assert {one["GATEWAY_PACKAGES_URL"] for one in gateways} == {",".join(f"http://127.0.0.1:{port}" for port in ports)}
+    assert made.gateway_url == "http://127.0.0.1:4001"
+
+
+def test_replicas_differ_in_nothing_but_their_ports() -> None:
+    made = wiring({}, replicas=2)
+    for service in SERVICES:
+        one, two = made.of_service(service), made.of_service(service, 2)
+        prefix = service.replace("-", "_").upper()
+        assert {name for name in one if one[name] != two[name]} <= {f"{prefix}_PORT", f"{prefix}_ADMIN_PORT"}
+
+
+def test_the_pools_of_four_replicas_fit_into_one_server() -> None:
+    made = wiring({}, replicas=4)
+    pools = [int(made.of_service(service)[f"{service.replace('-', '_').upper()}_POOL_SIZE"]) for service in SERVICES]
+    assert sum(4 * (size + 1) for size in pools) < 190  # and one connection each to hear of commits
+    assert wiring({"BILLING_POOL_SIZE": "3"}, replicas=4).of_service("billing")["BILLING_POOL_SIZE"] == "3"

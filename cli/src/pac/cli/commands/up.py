@@ -28,11 +28,9 @@ def up(
     detach: Annotated[bool, typer.Option("--detach", help="Return when everything is ready.")] = False,
     state_dir: StateDir = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Delete all data of this state folder first.")] = False,
-    replicas: Annotated[int, typer.Option("--replicas", min=1, help="Processes of every service.")] = 1,
+    replicas: Annotated[int, typer.Option("--replicas", min=1, max=4, help="Processes of every service.")] = 1,
 ) -> None:
     """Start PAC on this machine: PostgreSQL, Kafka, S3, the services and the local runtime."""
-    if replicas != 1:
-        raise Expected("one replica only", "several replicas of a service are not supported yet", "pac up --replicas 1")
     from pac.cli.local.running import Running  # noqa: PLC0415 (slow to import)
 
     folder = state_dir_of(state_dir)
@@ -44,8 +42,8 @@ def up(
         _show(status_of(folder))
         return
     if detach:
-        raise typer.Exit(_detach(folder, fresh=fresh))
-    raise typer.Exit(asyncio.run(_foreground(folder, fresh=fresh, on_ready=_show)))
+        raise typer.Exit(_detach(folder, fresh=fresh, replicas=replicas))
+    raise typer.Exit(asyncio.run(_foreground(folder, fresh=fresh, replicas=replicas, on_ready=_show)))
 
 
 @expected
@@ -84,7 +82,7 @@ def status(*, state_dir: StateDir = None, output: Output = Format.TABLE) -> None
         _show(found)
 
 
-async def _foreground(folder: Path, *, fresh: bool, on_ready: Callable[[dict[str, Any]], None]) -> int:
+async def _foreground(folder: Path, *, fresh: bool, replicas: int, on_ready: Callable[[dict[str, Any]], None]) -> int:
     from pac.cli.local import orphans  # noqa: PLC0415 (slow to import)
     from pac.cli.local.pac import LocalPac  # noqa: PLC0415
     from pac.cli.local.records import end_leftovers  # noqa: PLC0415
@@ -99,7 +97,7 @@ async def _foreground(folder: Path, *, fresh: bool, on_ready: Callable[[dict[str
         wipe_runtime_home(state)
         state.wipe()
     begun = time.monotonic()
-    pac = LocalPac(folder, os.environ, say)
+    pac = LocalPac(folder, os.environ, say, replicas)
     Running(state).announce()
     asked = _signals()
     starting = asyncio.create_task(pac.start())
@@ -153,9 +151,9 @@ def _signals() -> _Asked:
     return asked
 
 
-def _detach(folder: Path, *, fresh: bool) -> int:
+def _detach(folder: Path, *, fresh: bool, replicas: int) -> int:
     """Starts ourselves again in a session of its own, and shows what it says until it is ready."""
-    command = [*OURSELVES, "up-detached", "--state-dir", str(folder)]
+    command = [*OURSELVES, "up-detached", "--state-dir", str(folder), "--replicas", str(replicas)]
     with subprocess.Popen(  # noqa: S603 (argv is ours)
         [*command, *(["--fresh"] if fresh else [])],
         stdin=subprocess.DEVNULL,
@@ -175,7 +173,9 @@ def _detach(folder: Path, *, fresh: bool) -> int:
         return child.wait()
 
 
-def up_detached(*, state_dir: Annotated[Path, typer.Option("--state-dir")], fresh: bool = False) -> None:
+def up_detached(
+    *, state_dir: Annotated[Path, typer.Option("--state-dir")], fresh: bool = False, replicas: int = 1
+) -> None:
     """What `pac up --detach` leaves running."""
 
     def on_ready(status: dict[str, Any]) -> None:
@@ -188,7 +188,7 @@ def up_detached(*, state_dir: Annotated[Path, typer.Option("--state-dir")], fres
         os.close(log)
 
     try:
-        code = asyncio.run(_foreground(state_dir, fresh=fresh, on_ready=on_ready))
+        code = asyncio.run(_foreground(state_dir, fresh=fresh, replicas=replicas, on_ready=on_ready))
     except Expected as error:
         complain(error)
         code = 1

@@ -14,6 +14,8 @@ SERVICES = ("gateway", "packages", "deployments", "billing", "runtime-notifier")
 RUNTIME = "runtime"
 SIGNUP_CREDITS = "1000"
 DEFAULT_GATEWAY_PORT = 4000
+POOL_SIZE = 10
+POOLED_CONNECTIONS = 30  # of one service, all its processes together; the server takes 200, and others ask it too
 
 # What the local runtime gets of our environment. It starts code of others: nothing else may come near it. The names of
 # the second line are for installing an agent's requirements; the runtime does not hand them on to agents.
@@ -26,6 +28,11 @@ S3_NAMES = ("S3_ENDPOINT_URL", "AWS_*")
 def variable(service: str, thing: str) -> str:
     """`runtime-notifier`, `PORT` → `RUNTIME_NOTIFIER_PORT`."""
     return f"{service.replace('-', '_').upper()}_{thing}"
+
+
+def process_of(service: str, number: int) -> str:
+    """`packages`, and for further replicas `packages-2`, …"""
+    return service if number == 1 else f"{service}-{number}"
 
 
 def database_of(service: str) -> str:
@@ -71,13 +78,16 @@ def matches(name: str, patterns: tuple[str, ...]) -> bool:
 
 @dataclass(frozen=True)
 class Ports:
-    """A public and an admin port for each service; the runtime has one."""
+    """A public and an admin port for each process of a service; the runtime has one. All gateways share theirs."""
 
     public: Mapping[str, int]
     admin: Mapping[str, int]
+    replicas: int = 1
 
     @classmethod
-    def choose(cls, own: Own, free: Callable[[str], int]) -> "Ports":
+    def choose(cls, own: Own, free: Callable[[str], int], replicas: int = 1) -> "Ports":
+        """A setting names the port of a service's first process; those of the others are looked for."""
+
         def port(service: str, thing: str) -> int:
             name = "LOCAL_RUNTIME_PORT" if service == RUNTIME else variable(service, thing)
             text = own.get(name)
@@ -88,15 +98,23 @@ class Ports:
                 raise Expected(f"{name} is not a port", "it must be a number from 1 to 65535", f"unset {name}")
             return int(text)
 
-        return cls(
-            {service: port(service, "PORT") for service in (*SERVICES, RUNTIME)},
-            {service: port(service, "ADMIN_PORT") for service in SERVICES},
-        )
+        public = {service: port(service, "PORT") for service in (*SERVICES, RUNTIME)}
+        admin = {service: port(service, "ADMIN_PORT") for service in SERVICES}
+        for number in range(2, replicas + 1):
+            for service in SERVICES:
+                name = process_of(service, number)
+                public[name] = public[service] if service == "gateway" else free(f"{name}-port")
+                admin[name] = free(f"{name}-admin_port")
+        return cls(public, admin, replicas)
+
+    def of(self, service: str) -> list[int]:
+        """The public ports of all its processes."""
+        return [self.public[process_of(service, number)] for number in range(1, self.replicas + 1)]
 
     def chosen(self, own: Own) -> dict[str, int]:
         """The ports that we did not look for ourselves, by the name of their setting: somebody may have taken them."""
-        named = {variable(service, "PORT"): port for service, port in self.public.items() if service != RUNTIME}
-        named |= {variable(service, "ADMIN_PORT"): port for service, port in self.admin.items()}
+        named = {variable(service, "PORT"): self.public[service] for service in SERVICES}
+        named |= {variable(service, "ADMIN_PORT"): self.admin[service] for service in SERVICES}
         named["LOCAL_RUNTIME_PORT"] = self.public[RUNTIME]
         return {name: port for name, port in named.items() if name == "GATEWAY_PORT" or own.sets(name)}
 
@@ -128,10 +146,19 @@ class Wiring:
     def _url(self, service: str) -> str:
         return f"http://{HOST}:{self.ports.public[service]}"
 
-    def of_service(self, service: str) -> dict[str, str]:
+    def _urls(self, service: str) -> str:
+        return ",".join(f"http://{HOST}:{port}" for port in self.ports.of(service))
+
+    def of_service(self, service: str, number: int = 1) -> dict[str, str]:
+        """Of the service's process of that number."""
         generated = {**self._common(service), **self._special(service)}
         own = self.own if self.own.sets("S3_ENDPOINT_URL") else self.own.without(S3_NAMES)
-        return own.over(generated)
+        process = process_of(service, number)
+        ports = {  # after ours, which name those of the first process
+            variable(service, "PORT"): str(self.ports.public[process]),
+            variable(service, "ADMIN_PORT"): str(self.ports.admin[process]),
+        }
+        return own.over(generated) | ports
 
     def of_runtime(self) -> dict[str, str]:
         inherited = tuple(name.strip() for name in self.own.values.get("LOCAL_RUNTIME_BASE_ENVIRONMENT", "").split(","))
@@ -159,8 +186,7 @@ class Wiring:
             "GATEWAY_IDENTITY_PUBLIC_KEY": identity_public_key(identity, self.value(identity)),
             variable(service, "DATABASE_URL"): self.database_urls[service],
             variable(service, "HOST"): HOST,
-            variable(service, "PORT"): str(self.ports.public[service]),
-            variable(service, "ADMIN_PORT"): str(self.ports.admin[service]),
+            variable(service, "POOL_SIZE"): str(min(POOL_SIZE, POOLED_CONNECTIONS // self.ports.replicas)),
         }
 
     def _special(self, service: str) -> dict[str, str]:
@@ -174,9 +200,10 @@ class Wiring:
         sealing = "RUNTIME_NOTIFIER_SEALING_KEY"
         match service:
             case "gateway":
-                neighbours = {variable("gateway", variable(name, "URL")): self._url(name) for name in SERVICES[1:]}
+                neighbours = {variable("gateway", variable(name, "URL")): self._urls(name) for name in SERVICES[1:]}
                 return {
                     **neighbours,
+                    "GATEWAY_REUSE_PORT": str(self.ports.replicas > 1).lower(),
                     "GATEWAY_ADMIN_KEY": self.value("GATEWAY_ADMIN_KEY"),
                     "GATEWAY_KEY_PEPPER": self.value("GATEWAY_KEY_PEPPER"),
                     "GATEWAY_IDENTITY_KEY": self.value("GATEWAY_IDENTITY_KEY"),

@@ -1,4 +1,4 @@
-"""All of PAC on this machine: infrastructure, schemas, topics, five services, the local runtime, a first account."""
+"""All of PAC on this machine: infrastructure, schemas, topics, services, the local runtime, a first account."""
 
 import asyncio
 from collections.abc import Callable, Mapping
@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from pac.cli.local.bootstrap import LocalAccount, ensure_account
-from pac.cli.local.environment import RUNTIME, SERVICES, Own, Ports, Wiring, database_of, variable
+from pac.cli.local.environment import RUNTIME, SERVICES, Own, Ports, Wiring, database_of, process_of, variable
 from pac.cli.local.errors import Expected
 from pac.cli.local.keys import identity_public_key, sealing_public_key
 from pac.cli.local.migrations import migrate
@@ -22,14 +22,14 @@ from pac.cli.local.topics import apply_topics, read_topics, security, topics_fil
 
 STATUS_FILE = "status.json"
 KEY_PAIRS = {"GATEWAY_IDENTITY_KEY": identity_public_key, "RUNTIME_NOTIFIER_SEALING_KEY": sealing_public_key}
-PROCESSES = (*INFRASTRUCTURE, *SERVICES, RUNTIME)
 DEFAULT_BUCKET = "pac-packages"
 
 
 @dataclass
 class LocalPac:
     """`environment` is the user's: its settings win over what is generated, and infrastructure that it names is used
-    instead of our own (KAFKA_SERVERS, S3_ENDPOINT_URL, all five <SERVICE>_DATABASE_URL).
+    instead of our own (KAFKA_SERVERS, S3_ENDPOINT_URL, all five <SERVICE>_DATABASE_URL). `replicas` is how many
+    processes run of each service; infrastructure and runtime stay single.
 
     `start` once, then `stop`.
     """
@@ -37,6 +37,7 @@ class LocalPac:
     state_dir: Path
     environment: Mapping[str, str] = field(repr=False)
     say: Say = field(default=lambda _: None)
+    replicas: int = 1
     make_services: Callable[[Wiring, Path, Path, Path], list[ProcessSpec]] = service_specs
 
     def __post_init__(self) -> None:
@@ -95,7 +96,7 @@ class LocalPac:
         for name, public_key in KEY_PAIRS.items():
             if (private := self.own.get(name)) is not None:
                 public_key(name, private)
-        self._ports = Ports.choose(self.own, self.stack.state.port)
+        self._ports = Ports.choose(self.own, self.stack.state.port, self.replicas)
         for name, port in self._ports.chosen(self.own).items():
             if not is_free(port):
                 raise Expected(
@@ -152,6 +153,11 @@ class LocalPac:
         )
         return self._wiring
 
+    @property
+    def _process_names(self) -> list[str]:
+        numbers = range(1, self.replicas + 1)
+        return [*INFRASTRUCTURE, *(process_of(service, number) for service in SERVICES for number in numbers), RUNTIME]
+
     def _admin_key(self, wiring: Wiring) -> str:
         return wiring.value("GATEWAY_ADMIN_KEY")
 
@@ -166,7 +172,7 @@ class LocalPac:
             s3 = wiring.s3
             shown = {
                 "gateway_url": wiring.gateway_url,
-                "admin_urls": {service: f"http://{HOST}:{port}" for service, port in wiring.ports.admin.items()},
+                "admin_urls": {process: f"http://{HOST}:{port}" for process, port in wiring.ports.admin.items()},
                 "admin_key": self._admin_key(wiring),
                 "postgres_url": self.stack.postgres_url if self.stack.postgres else None,
                 "kafka_servers": wiring.kafka_servers,
@@ -177,6 +183,6 @@ class LocalPac:
         if self.account is not None:
             shown |= asdict(self.account)
         shown["state_dir"] = str(self.stack.state.path)
-        processes = sorted(self.supervisor.status(), key=lambda one: PROCESSES.index(one.name))
+        processes = sorted(self.supervisor.status(), key=lambda one: self._process_names.index(one.name))
         shown["processes"] = [asdict(one) for one in processes]
         return shown

@@ -1,11 +1,11 @@
-"""The processes of PAC itself: five services and the local runtime."""
+"""The processes of PAC itself: those of five services, and the local runtime."""
 
 import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from pac.cli.local.environment import RUNTIME, SERVICES, Wiring
+from pac.cli.local.environment import RUNTIME, SERVICES, Wiring, process_of
 from pac.cli.local.probes import HttpProbe
 from pac.cli.local.process import ProcessSpec
 
@@ -18,16 +18,17 @@ def service_specs(wiring: Wiring, state_dir: Path, runtime_folder: Path, cache: 
     logs = state_dir / "logs"
     specs = [
         ProcessSpec(
-            name=service,
+            name=(name := process_of(service, number)),
             argv=(sys.executable, "-m", f"pac.{service.replace('-', '_')}"),
-            env=quick_to_import(wiring.of_service(service), cache),
+            env=quick_to_import(wiring.of_service(service, number), cache),
             cwd=state_dir,
-            log_file=logs / f"{service}.log",
-            ready=HttpProbe(wiring.ports.admin[service]),
+            log_file=logs / f"{name}.log",
+            ready=HttpProbe(wiring.ports.admin[name]),
             after=INFRASTRUCTURE,
             ready_timeout_seconds=READY_SECONDS,
         )
         for service in SERVICES
+        for number in range(1, wiring.ports.replicas + 1)
     ]
     runtime = ProcessSpec(
         name=RUNTIME,
