@@ -48,6 +48,7 @@ check: setup ## format, lint, types, who imports whom, generated files
 	$(RUN) ruff check .
 	$(RUN) lint-imports --no-cache
 	$(RUN) python -m pac.contracts.schemas --check libs/contracts/schemas
+	$(RUN) python -m pac.contracts.asyncapi --check libs/contracts/asyncapi.json
 	$(RUN) python -m pac.contracts.compatibility libs/contracts/released
 	$(RUN) mypy $(wildcard libs/*/src services/*/src) cli/src
 	@set -e; for tests in $(wildcard $(addsuffix /tests,$(MEMBERS))) tests; do echo "mypy $$tests"; $(RUN) mypy $$tests; done
@@ -58,6 +59,7 @@ fmt: setup ## format and mend what can be mended
 
 generate: setup ## write the generated files again
 	$(RUN) python -m pac.contracts.schemas libs/contracts/schemas
+	$(RUN) python -m pac.contracts.asyncapi libs/contracts/asyncapi.json
 	$(RUN) python -m pac.contracts.golden libs/contracts/golden
 	$(RUN) python -m pac.testkit.golden $(wildcard services/*/tests/golden)
 

@@ -15,6 +15,7 @@ from pydantic import TypeAdapter
 from pac.contracts.base import Event, iso
 from pac.contracts.upcasting import UPCASTERS, Upcasters
 
+CONTENT_TYPE = "application/json"
 E = TypeVar("E", bound=Event)
 E_co = TypeVar("E_co", bound=Event, covariant=True)
 
@@ -67,7 +68,7 @@ def to_kafka(envelope: Envelope[Event]) -> tuple[bytes, bytes, list[tuple[str, b
         "ce_correlationid": str(envelope.correlation_id),
         "ce_causationid": str(envelope.causation_id) if envelope.causation_id else None,
         "traceparent": envelope.traceparent,
-        "content-type": "application/json",
+        "content-type": CONTENT_TYPE,
     }
     headers = [(name, text.encode()) for name, text in attributes.items() if text is not None]
     return envelope.key.encode(), event.model_dump_json().encode(), headers
