@@ -1,6 +1,6 @@
-"""Looks now and then whether the runtime still knows what serves; what it has forgotten is given again.
+"""Looks now and then whether what serves still does; what the runtime has forgotten or stopped is given again.
 
-Only an unknown wire id counts: a runtime that says `failed` restarts its agent itself, or has told why it does not.
+A runtime that says `failed` restarts its agent itself, or has told why it does not.
 """
 
 import asyncio
@@ -13,11 +13,16 @@ from sqlalchemy import select
 from pac.eventlog import Cause, EventLog
 from pac.runtime_notifier import running
 from pac.runtime_notifier.fleet import Fleet, lock_of
-from pac.runtime_notifier.runtime import Runtime, Unknown
+from pac.runtime_notifier.runtime import Health, Runtime, Unclear, Unknown
 from pac.runtime_notifier.tables import APPS
 
 logger = structlog.get_logger(__name__)
 ACTOR = "runtime-notifier"
+
+
+def is_gone(health: Health | Unknown | Unclear) -> bool:
+    """Stopped without our wish: one that was aborted took its place, and was stopped before we saw it healthy."""
+    return isinstance(health, Unknown) or (isinstance(health, Health) and health.status == "stopped")
 
 
 @dataclass(frozen=True)
@@ -54,7 +59,7 @@ class Reconciler:
         async with turns:
             if serving is None:
                 await self._compare(app_id)
-            elif isinstance(await self.runtime.health(serving), Unknown):
+            elif is_gone(await self.runtime.health(serving)):
                 logger.warning("runtime_forgot", agent_app_id=str(app_id), wire_id=serving)
                 await self._compare(app_id, lost=serving)
 
