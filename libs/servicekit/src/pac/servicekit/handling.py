@@ -10,7 +10,7 @@ from typing import Any, Final, Protocol, get_args, get_type_hints
 import structlog
 from pydantic import TypeAdapter, ValidationError
 
-from pac.contracts.envelope import NotAnEvent, from_kafka
+from pac.contracts.envelope import NotAnEvent, attributes_of, from_kafka
 from pac.contracts.topics import ServiceName
 from pac.contracts.upcasting import NewerThanKnown
 from pac.eventlog import AlreadySeen, Conflict, EventLog, Message, Raw, TooEarly
@@ -20,6 +20,7 @@ logger = structlog.get_logger(__name__)
 Handle = Callable[[Message[Any]], Awaitable[None]]
 FIRST_PAUSE_SECONDS: Final = 0.05
 LONGEST_PAUSE_SECONDS: Final = 3.0
+NO_TOPIC: Final = ""  # what holds a subject on any topic is broken, not merely too early
 RACES_LOST: Final = 5  # so many times a message is begun anew because another transaction was first
 
 
@@ -95,7 +96,7 @@ class Handling:
         self.metrics.consumed.labels(raw.topic, outcome).inc()
 
     async def _take(self, raw: Raw) -> str:
-        if self.shelf.holds(raw.subject, raw.topic):
+        if self.shelf.holds(raw.subject, raw.topic) and not await self._may_pass(raw):
             # Marked as early, so that it holds back nothing but its own topic: what is before it does the rest.
             await self.shelf.put(raw, "behind another message of the same subject", early=True)
             return "behind"
@@ -117,6 +118,17 @@ class Handling:
             return "parked"
         await self.shelf.heard(raw.subject)
         return "done"
+
+    async def _may_pass(self, raw: Raw) -> bool:
+        """What others wait for never waits behind them: after a replay, what was lost comes later than what followed.
+
+        So old news passes everything, and the next of its stream passes those that are merely too early.
+        """
+        if (place := place_of(raw)) is None:
+            return False
+        source, stream, version = place
+        seen = await self.log.inbox(self.consumer, source, stream)
+        return version <= seen or (version == seen + 1 and not self.shelf.holds(raw.subject, NO_TOPIC))
 
     async def attempt(self, raw: Raw) -> None:
         """Hands the message to its handler, once; afterwards its effects and its inbox row are there, or it raises.
@@ -174,6 +186,15 @@ class Handling:
                 await self.stopping.wait()
         except TimeoutError:
             return
+
+
+def place_of(raw: Raw) -> tuple[str, str, int] | None:
+    """Source, stream and version, as the headers say; None where they do not."""
+    try:
+        told = attributes_of(raw.headers)
+        return told["ce_source"], told["ce_subject"], int(told["ce_sequence"])
+    except (KeyError, ValueError):
+        return None
 
 
 def _told(bad: Exception) -> str:
