@@ -15,6 +15,7 @@ import orjson
 from pydantic import JsonValue
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from pac.eventlog.crashpoints import reach
 from pac.eventlog.engine import Driver, driver_of
 from pac.eventlog.leases import StaleLease
 from pac.eventlog.log import EventLog
@@ -127,7 +128,9 @@ class Job:
 
     async def done(self, tx: Transaction) -> None:
         """In the transaction of its effect. Raises StaleLease if somebody else has it by now: nothing is committed."""
+        reach("job.before_done")
         await self._fenced(tx.connection, DONE, (*self._self(),))
+        reach("job.after_done")
 
     async def again(
         self, after_seconds: float, payload: Payload | None = None, *, tx: Transaction | None = None

@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from pac.contracts.base import Event
 from pac.contracts.envelope import Envelope
 from pac.contracts.topics import ServiceName
+from pac.eventlog.crashpoints import reach
 from pac.eventlog.engine import Driver, driver_of, translated, unavailable
 from pac.eventlog.metrics import APPENDED
 from pac.eventlog.reading import BACKLOG, CLUSTER, HISTORY, READ, WATERMARK, position_of
@@ -78,12 +79,15 @@ class EventLog:
                     events = decider.decide(before.state, command)
                     after = decider.fold(events, before.state)
                     if then is None and events:
+                        reach("execute.before_commit")
                         version = await tx.append_and_commit(stream, events, expected_version=before.version)
                     else:
                         version = await tx.append(stream, events, expected_version=before.version)
                         if then is not None:
                             await then(tx, before.state, events, after)
+                        reach("execute.before_commit")
                         await tx.commit()
+                    reach("execute.after_commit")
                     return Recorded(after, version)
             except Conflict:
                 if attempt == ATTEMPTS - 1:
@@ -99,7 +103,9 @@ class EventLog:
         async with self._opened(cause) as tx:
             await tx.begin(streams, locks)
             yield tx
+            reach("transaction.before_commit")
             await tx.commit()
+            reach("transaction.after_commit")
 
     @asynccontextmanager
     async def _opened(self, cause: AnyCause) -> AsyncIterator[Transaction]:

@@ -25,6 +25,7 @@ import orjson
 import structlog
 
 from pac.contracts.base import one_line
+from pac.eventlog.crashpoints import reach
 from pac.eventlog.engine import driver_of
 from pac.eventlog.log import EventLog
 from pac.eventlog.metrics import PARKED
@@ -169,11 +170,13 @@ class Parking:
         place = (self._consumer, raw.subject, raw.topic, raw.partition, raw.offset)
         wait = self._patience.early_shortest if early else self._patience.shortest
         row = (*place, raw.key, raw.value, headers, one_line(reason), early, wait)
+        reach("parking.before_insert")
         if tx is not None:
             await (await driver_of(tx.connection)).execute(PARK, row)
             tx.after_commit.append(lambda: self._noted(raw.subject, early=early))
         else:
             await self._run(PARK, row)
+            reach("parking.after_insert")
             self._noted(raw.subject, early=early)
         logger.warning("message_parked", consumer=self._consumer, subject=raw.subject, topic=raw.topic, early=early)
 
@@ -280,6 +283,7 @@ class Parking:
             logger.exception("parked_message_failed", **told, attempts=parked.attempts + 1)
             await self._failed(replace(parked, early=False, attempts=parked.attempts + 1), leased, type(error).__name__)
             return
+        reach("parking.before_delete")
         await self._run(DELETE, (parked.id, self._consumer))
         logger.info("parked_message_handled", **told)
         self._told()

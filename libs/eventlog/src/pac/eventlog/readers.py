@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from pac.contracts.base import Event
 from pac.contracts.envelope import Envelope
 from pac.eventlog import checkpoints
+from pac.eventlog.crashpoints import reach
 from pac.eventlog.engine import unavailable
 from pac.eventlog.log import EventLog
 from pac.eventlog.metrics import PROJECTION_LAG
@@ -108,6 +109,8 @@ class Projector:
                 if not await checkpoints.move(connection, self.name, before, after):
                     return True
                 await self._projection.apply(connection, [envelope for _, envelope in batch])
+                reach("projection.before_commit")
+        reach("projection.after_commit")
         self._stands = after
         return True
 

@@ -14,6 +14,7 @@ from aiokafka.errors import KafkaError
 from pac.contracts.base import Event
 from pac.contracts.envelope import Envelope, to_kafka
 from pac.eventlog import checkpoints
+from pac.eventlog.crashpoints import reach
 from pac.eventlog.engine import driver_of
 from pac.eventlog.leases import Lease, Leases, StaleLease
 from pac.eventlog.log import EventLog
@@ -116,8 +117,11 @@ class _Leading:
         envelopes = [envelope for _, envelope in batch]
         before, self._stands = self._stands, None
         await self._check_order(before, envelopes)
+        reach("relay.before_send")
         await self._send(envelopes)
+        reach("relay.after_send")
         await self._move(before, batch[-1][0])
+        reach("relay.after_checkpoint")
         self._stands = batch[-1][0]
         self.sent += len(batch)
         RELAYED.labels(self._log.service.value).inc(len(batch))
@@ -147,6 +151,7 @@ class _Leading:
             for envelope in envelopes:
                 key, value, headers = to_kafka(envelope)
                 acknowledged.append(await self._producer.send(self._topic, value, key, headers=headers))
+                reach("relay.in_send")
         finally:
             results = await asyncio.gather(*acknowledged, return_exceptions=True)
         for result in results:
@@ -155,6 +160,7 @@ class _Leading:
 
     async def _move(self, before: Position, after: Position) -> None:
         async with self._log.reading() as connection:
+            reach("relay.before_checkpoint")
             moved = await (await driver_of(connection)).execute(
                 checkpoints.MOVE_WITH_LEASE,
                 (self._lease.name, self._lease.token, *checkpoints.move_parameters(Relay.name, before, after)),

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 import structlog
 
 from pac.contracts.base import one_line
+from pac.eventlog.crashpoints import reach
 from pac.eventlog.jobs import Job, Jobs
 from pac.eventlog.leases import StaleLease
 from pac.eventlog.metrics import JOBS_TAKEN
@@ -109,6 +110,7 @@ class Worker:
             await job.failed(backoff, type(error).__name__)
 
     async def _while_held(self, job: Job) -> None:
+        reach("job.taken")
         handling = asyncio.ensure_future(self._handle(job))
         renewing = asyncio.create_task(self._keep(job))
         try:

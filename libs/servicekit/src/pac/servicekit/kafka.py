@@ -20,6 +20,7 @@ from faststream.kafka import KafkaBroker, KafkaMessage
 from faststream.kafka.message import FAKE_CONSUMER
 
 from pac.eventlog import EventLog, Raw
+from pac.eventlog.crashpoints import reach
 from pac.servicekit.broker import BrokerAway, PolledConsumer, existing_topics, kafka_options, kafka_producer
 from pac.servicekit.consuming import Consuming
 from pac.servicekit.handling import GivenUp, Handling, Subscription
@@ -251,7 +252,9 @@ class Subscriptions:
         if not offsets:
             return
         try:
+            reach("offsets.before_commit")
             await client.commit(offsets)
+            reach("offsets.after_commit")
         except KafkaError as fault:
             # The inbox is what counts; the records are read again and found to be old.
             logger.info("offsets_not_committed", error=type(fault).__name__)

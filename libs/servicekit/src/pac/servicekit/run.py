@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import structlog
 
-from pac.eventlog import ForeignXids, Relay
+from pac.eventlog import ForeignXids, Relay, crashpoints
 from pac.servicekit.broker import kafka_producer
 from pac.servicekit.health import Admin, Check, Health
 from pac.servicekit.http import build_http
@@ -218,6 +218,8 @@ async def main(build: Callable[[], Service]) -> None:
     service = build()
     settings = service.settings
     configure_logging(service.name.value, settings.log_format, settings.log_level)
+    if armed := crashpoints.armed():
+        logger.warning("crash_points_armed", points=armed)
     running = Running(service)
     verifier_of(service)  # a missing key is told now, not after Postgres was reached
     loop = asyncio.get_running_loop()

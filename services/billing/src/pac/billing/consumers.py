@@ -37,6 +37,7 @@ from pac.contracts.gateway import (
     GatewayEvent,
 )
 from pac.eventlog import EventLog, Message, TooEarly
+from pac.eventlog.crashpoints import reach
 
 logger = structlog.get_logger(__name__)
 
@@ -96,13 +97,18 @@ class Consumers:
             command = Reserve(account_id, deployment_id, amount, locked.balance.available, event.at)
             decided, _ = await tx.decide(HOLD, deployment_id, command)
             await self.accounts.book(tx, locked, decided)
+            reach("reserve.before_commit")
+        reach("reserve.after_commit")
         for said in decided:
             logger.info("credits_decided", deployment_id=str(deployment_id), said=said.type, credits=amount)
 
     async def _end(self, message: Message[DeploymentsEvent], command: HoldCommand) -> None:
         stream, locks = HOLD.stream(command.deployment_id), self.accounts.locks(command.account_id)
+        name = "capture" if isinstance(command, Capture) else "release"
         async with self.log.transaction(stream, cause=message, locks=locks) as tx:
             locked = await self.accounts.lock(tx, command.account_id)
             decided, hold = await tx.decide(HOLD, command.deployment_id, command)
             await self.accounts.book(tx, locked, decided)
+            reach(f"{name}.before_commit")
+        reach(f"{name}.after_commit")
         logger.info("hold_ended", deployment_id=str(command.deployment_id), status=hold.state.status.value)

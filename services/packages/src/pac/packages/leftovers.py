@@ -15,6 +15,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from pac.eventlog import EventLog, unavailable
+from pac.eventlog.crashpoints import reach
 from pac.packages.clock import Clock
 from pac.packages.tables import leftovers
 from pac.servicekit.objects import Objects
@@ -52,7 +53,9 @@ class Leftovers:
 
     async def remove(self, key: str) -> None:
         """The object first: a note without an object is harmless, the opposite is not."""
+        reach("unstaging.before_delete")
         await self.objects.delete(key)
+        reach("unstaging.after_delete")
         async with self.log.reading() as connection:
             await connection.execute(delete(leftovers).where(leftovers.c.key == key))
 

@@ -19,6 +19,7 @@ from aiohttp.http_exceptions import BadHttpMessage
 
 from pac.contracts.errors import ErrorCode, Refused
 from pac.contracts.packages import Problem
+from pac.eventlog.crashpoints import reach
 from pac.packages.body import BodyLimits, BoundedBody, too_large
 from pac.packages.form import FILE, KNOWN, Form, long_part, read_form, repeated_part, unknown_part
 from pac.packages.leftovers import Leftovers, remove_file
@@ -149,7 +150,9 @@ class _Reading:
 
     async def _stage(self, part: BodyPartReader) -> StagedFile:
         async with aclosing(self._blocks(part)) as blocks:
+            reach("staging.before_put")
             stored = await self.objects.put_stream(self.key, blocks)
+            reach("staging.after_put")
         assert stored.sha256 is not None
         return StagedFile(self.path, self.key, stored.sha256, stored.size_bytes)
 

@@ -13,6 +13,7 @@ from sqlalchemy import Row
 
 from pac.contracts.base import Step
 from pac.eventlog import EventLog, Job
+from pac.eventlog.crashpoints import reach
 from pac.packages.checker import Checker, Report
 from pac.packages.clock import Clock
 from pac.packages.described import described, dumped
@@ -124,4 +125,6 @@ async def promote(objects: Objects, staging_key: str, object_key: str, size_byte
     with suppress(ObjectMissing):
         if (await objects.head(object_key)).size_bytes == size_bytes:
             return
+    reach("promotion.before_copy")
     await objects.copy(staging_key, object_key, size_bytes=size_bytes)
+    reach("promotion.after_copy")

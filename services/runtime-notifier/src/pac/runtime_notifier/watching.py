@@ -14,6 +14,7 @@ from uuid import UUID
 import structlog
 from pydantic import SecretStr
 
+from pac.eventlog.crashpoints import reach
 from pac.runtime_notifier.environments import EnvironmentLost, Environments, Store
 from pac.runtime_notifier.errands import Errand, Facts
 from pac.runtime_notifier.runtime import (
@@ -146,7 +147,9 @@ class Watch:
             force_refresh=facts.force_overwrite or errand.is_again,
             environment=environment,
         )
+        reach("runtime.before_post")
         answer = await self.runtime.deploy(package)
+        reach("runtime.after_post")
         match answer:
             case Accepted():
                 logger.info("package_given", wire_id=errand.wire_id, agent_app_id=str(errand.app_id))
