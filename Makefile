@@ -1,6 +1,6 @@
 # `make` prints this list. Two commands matter: `make up` runs PAC here, `make test` proves it.
 .DEFAULT_GOAL := help
-.PHONY: help setup up down test test-unit test-integration test-e2e check fmt generate clean
+.PHONY: help setup up down test test-unit test-integration test-e2e test-chaos check fmt generate clean
 SHELL := /bin/bash
 PYTHON ?= python3
 export UV_PYTHON_DOWNLOADS = never
@@ -42,6 +42,9 @@ test-integration: setup ## one service at a time on real infrastructure; SERVICE
 
 test-e2e: setup ## all services together, as a real client sees them
 	$(RUN) pytest tests/e2e
+
+test-chaos: setup ## everything killed, paused and taken away under load (long); PAC_CHAOS_SEED=… replays
+	$(RUN) pytest -s -m 'chaos or not chaos' tests/chaos
 
 check: setup ## format, lint, types, who imports whom, generated files
 	$(RUN) ruff format --check .

@@ -67,6 +67,16 @@ async def test_each_starts_only_after_those_it_needs(supervisor: Supervisor, tmp
     assert {one.name: one.ready for one in supervisor.status()} == {"first": True, "second": True}
 
 
+async def test_one_life_may_have_an_environment_of_its_own(supervisor: Supervisor, tmp_path: Path) -> None:
+    said = tmp_path / "said"
+    code = "import os, pathlib; open('said', 'a').write(os.environ.get('ONCE', 'plain') + ' '); " + PAUSE
+    await supervisor.start(spec(tmp_path, "one", code))
+    supervisor.kill("one", next_life={"ONCE": "armed"})
+    assert await until(lambda: said.read_text().split() == ["plain", "armed"], 5)
+    supervisor.kill("one")
+    assert await until(lambda: said.read_text().split() == ["plain", "armed", "plain"], 5)
+
+
 async def test_what_dies_is_started_again_and_counted(supervisor: Supervisor, tmp_path: Path) -> None:
     await supervisor.start(spec(tmp_path, "one"))
     for times in (1, 2):

@@ -18,6 +18,7 @@ from pac.cli.local.runtime_home import runtime_home
 from pac.cli.local.s3 import REGION, S3Settings
 from pac.cli.local.services import INFRASTRUCTURE, service_specs
 from pac.cli.local.stack import LocalStack, Say, cache_folder, first_failure
+from pac.cli.local.supervisor import Pace
 from pac.cli.local.topics import apply_topics, read_topics, security, topics_file
 
 STATUS_FILE = "status.json"
@@ -38,6 +39,7 @@ class LocalPac:
     environment: Mapping[str, str] = field(repr=False)
     say: Say = field(default=lambda _: None)
     replicas: int = 1
+    pace: Pace = field(default_factory=Pace)
     make_services: Callable[[Wiring, Path, Path, Path], list[ProcessSpec]] = service_specs
 
     def __post_init__(self) -> None:
@@ -53,6 +55,7 @@ class LocalPac:
             bucket=own.get("S3_BUCKET") or DEFAULT_BUCKET,
             cache=cache_folder(self.environment),
             say=self.say,
+            pace=self.pace,
             before=self._check_settings,
             then={"postgres": self._make_schemas, "kafka": self._make_topics},
             on_change=self.write_status,

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from pac.cli.local import logs
@@ -51,6 +51,7 @@ class Supervised:
     gone: asyncio.Event = field(default_factory=asyncio.Event)  # stopped on purpose, for good
     wanted: bool = True
     restarts: int = 0
+    next_life: Mapping[str, str] = field(default_factory=dict, repr=False)  # environment of one life only
     has_started: bool = False  # was ready once: from then on it is restarted, however it ends
     keeper: asyncio.Task[None] | None = None
 
@@ -101,9 +102,20 @@ class Supervisor:
             for supervised in self._known.values():
                 group.create_task(self._end(supervised, 0.0))
 
-    def kill(self, name: str, number: signal.Signals = signal.SIGKILL) -> None:
-        """Sends a signal to one process and leaves the rest to the supervision, as a crash would."""
-        self._running(name).send_signal(number)
+    def kill(
+        self,
+        name: str,
+        number: signal.Signals = signal.SIGKILL,
+        *,
+        next_life: Mapping[str, str] | None = None,
+    ) -> None:
+        """Sends a signal to one process and leaves the rest to the supervision, as a crash would.
+
+        `next_life` is added to the environment of the life that follows, and of no other.
+        """
+        process = self._running(name)
+        self._known[name].next_life = next_life or {}
+        process.send_signal(number)
 
     def pause(self, name: str) -> None:
         os.killpg(self._running(name).pid, signal.SIGSTOP)
@@ -172,11 +184,12 @@ class Supervisor:
 
     def _spawn(self, one: Supervised) -> subprocess.Popen[bytes]:
         spec = one.spec
+        environment, one.next_life = {**spec.env, **one.next_life}, {}
         log = logs.open_log(spec.log_file)
         try:
             process = subprocess.Popen(  # noqa: S603 (argv is ours)
                 spec.argv,
-                env=dict(spec.env),
+                env=environment,
                 cwd=spec.cwd,
                 stdin=subprocess.DEVNULL,
                 stdout=log,

@@ -1,0 +1,139 @@
+"""A PAC under the supervisor of `pac up`, in this process: what it runs can be armed, killed and paused by name."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import time
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from aiohttp import ClientSession, ClientTimeout
+
+from pac.cli.local import Pace
+from pac.cli.local.pac import LocalPac
+from pac.cli.local.ports import free_port
+from pac.eventlog.crashpoints import VARIABLE, told
+from pac.testkit.chaos.schedule import Armed
+from pac.testkit.eventually import eventually
+from pac.testkit.pac_up import Pac
+
+PACE = Pace(longest_backoff=2.0, settled_after=5.0)
+ANSWER_SECONDS = 40.0  # a deploy waits ten for billing; what takes longer than this hangs
+
+
+@dataclass
+class Bench:
+    local: LocalPac
+    pac: Pac
+    armed: list[Armed] = field(default_factory=list)
+    killed: list[str] = field(default_factory=list)
+    began: float = field(default_factory=time.monotonic)
+    notes: list[str] = field(default_factory=list)
+
+    def note(self, text: str) -> None:
+        self.notes.append(f"{time.monotonic() - self.began:6.1f} s  {text}")
+
+    # ---- crash points --------------------------------------------------------------------------------------------
+
+    async def arm(self, one: Armed, number: signal.Signals = signal.SIGTERM) -> None:
+        """Ends the service; the life that follows crashes at the point. Returns when that is ready, or over."""
+        one.hits_before = self._told(one)
+        lives = self._lives(one.service)
+        await self.end(one.service, number, next_life={VARIABLE: one.text})
+        self.armed.append(one)
+        await eventually(lambda: self._lives(one.service) > lives, seconds=30)
+        await eventually(lambda: self.is_ready(one.service) or self.is_hit(one), seconds=60)
+
+    def is_hit(self, one: Armed) -> bool:
+        one.hit = one.hit or self._told(one) > one.hits_before
+        return one.hit
+
+    async def crash(self, schedule: Mapping[str, Sequence[Armed]], *, seconds: float) -> None:
+        """Every service through its list of points, side by side; each point gets so long to be reached."""
+
+        async def one_service(points: Sequence[Armed]) -> None:
+            for one in points:
+                await self.arm(one)
+                hit = await self.all_hit([one], seconds=seconds)
+                self.note(f"{one.service} {'crashed at' if hit else 'did not come by'} {one.point}")
+
+        async with asyncio.TaskGroup() as group:
+            for points in schedule.values():
+                group.create_task(one_service(points))
+
+    async def all_hit(self, points: Sequence[Armed], *, seconds: float) -> bool:
+        try:
+            return await eventually(lambda: {True} == {self.is_hit(one) for one in points}, seconds=seconds)
+        except TimeoutError:
+            return False
+
+    def _told(self, one: Armed) -> int:
+        log = self.local.stack.state.logs / f"{one.service}.log"
+        texts = [path.read_text(errors="replace") for path in (log, log.with_name(f"{log.name}.1")) if path.exists()]
+        return sum(text.count(told(one.point)) for text in texts)
+
+    # ---- processes -----------------------------------------------------------------------------------------------
+
+    async def end(
+        self, name: str, number: signal.Signals = signal.SIGKILL, *, next_life: Mapping[str, str] | None = None
+    ) -> None:
+        """As soon as it runs at all: it may be between two lives."""
+
+        def ended() -> bool:
+            try:
+                self.local.supervisor.kill(name, number, next_life=next_life)
+            except ProcessLookupError:
+                return False
+            return True
+
+        await eventually(ended, seconds=30)
+        self.killed.append(name)
+        if next_life is None:
+            self.note(f"{number.name} to {name}")
+
+    async def away(self, name: str, seconds: float) -> None:
+        """Killed, and as often as the supervisor brings it back."""
+        async with asyncio.timeout(seconds + 30):
+            until = time.monotonic() + seconds
+            while time.monotonic() < until:
+                with contextlib.suppress(ProcessLookupError):
+                    self.local.supervisor.kill(name)
+                await asyncio.sleep(0.1)
+        self.killed.append(name)
+
+    async def pause(self, name: str, seconds: float) -> None:
+        try:
+            self.local.supervisor.pause(name)
+        except ProcessLookupError:
+            return
+        self.killed.append(name)
+        try:
+            await asyncio.sleep(seconds)
+        finally:
+            self.local.supervisor.resume(name)
+
+    def is_ready(self, name: str) -> bool:
+        return any(one.ready for one in self.local.supervisor.status() if one.name == name)
+
+    def _lives(self, name: str) -> int:
+        return next(one.restarts for one in self.local.supervisor.status() if one.name == name)
+
+    async def all_ready(self, *, seconds: float = 60) -> None:
+        await self.local.supervisor.wait_ready(timeout_seconds=seconds)
+
+
+@asynccontextmanager
+async def bench(state_dir: Path, *, environment: Mapping[str, str] | None = None) -> AsyncIterator[Bench]:
+    # An agent that does not start is tried three times, and its app does nothing else meanwhile.
+    quick = {"GATEWAY_PORT": str(free_port()), "DEPLOYMENTS_STEP_BACKOFF_SECONDS": "0.5"}
+    own = {**os.environ, **quick, **(environment or {})}
+    local = LocalPac(state_dir, own, pace=PACE)
+    await local.start()
+    try:
+        async with ClientSession(timeout=ClientTimeout(total=ANSWER_SECONDS)) as http:
+            yield Bench(local, Pac(local.status(), http))
+    finally:
+        await local.stop()

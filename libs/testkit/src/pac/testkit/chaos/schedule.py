@@ -1,0 +1,47 @@
+"""What happens when, drawn from a seed: the same seed draws the same faults. When they bite is up to the machine."""
+
+import os
+import secrets
+from dataclasses import dataclass
+from random import Random
+
+from pac.eventlog.crashpoints import POINTS
+
+SEED = "PAC_CHAOS_SEED"
+# Reached only when a message comes too early, which one of the tests brings about on purpose.
+BROUGHT_ABOUT = ("parking.before_insert", "parking.after_insert", "parking.before_delete")
+# Where every deployment comes by more than once.
+OFTEN = ("execute.", "transaction.", "relay.in", "offsets.", "projection.", "reserve.")
+
+
+def seed_of() -> int:
+    """The one that is to be replayed, or a fresh one."""
+    return int(os.environ.get(SEED) or secrets.randbelow(1_000_000))
+
+
+@dataclass
+class Armed:
+    service: str
+    point: str
+    time: int
+    hits_before: int = 0
+    hit: bool = False
+
+    @property
+    def text(self) -> str:
+        return f"{self.point}@{self.time}"
+
+
+def points_of(random: Random, *, limit: int | None = None) -> dict[str, list[Armed]]:
+    """Which service is to crash where, one point after the other; all points, or `limit` of them drawn."""
+    left = [name for name in POINTS if name not in BROUGHT_ABOUT]
+    random.shuffle(left)
+    schedule: dict[str, list[Armed]] = {}
+    for point in left[:limit]:
+        # The shortest list: the services go through theirs side by side.
+        service = min(
+            (one for one in POINTS[point].services if one != "gateway"), key=lambda one: len(schedule.get(one, ()))
+        )
+        armed = Armed(service, point, random.randint(1, 3) if point.startswith(OFTEN) else 1)
+        schedule.setdefault(service, []).append(armed)
+    return schedule
