@@ -2,7 +2,7 @@
 
 import typer
 
-from pac.cli.commands import account, bench, deploy, doctor, operate, up
+from pac.cli.commands import account, bench, deploy, dlq, doctor, log, operate, projections, up
 
 
 def build() -> typer.Typer:
@@ -21,6 +21,9 @@ def build() -> typer.Typer:
     app.add_typer(operate.topics, name="topics")
     app.add_typer(account.keys, name="keys")
     app.add_typer(account.credits_, name="credits")
+    app.add_typer(log.log, name="log")
+    app.add_typer(projections.projections, name="projections")
+    app.add_typer(dlq.dlq, name="dlq")
     app.command("deploy")(deploy.deploy)
     app.command("watch")(deploy.watch)
     app.command("bench")(bench.bench)

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from pac.cli.context import state_dir_of, status_of
+from pac.cli.databases import local_urls
 from pac.cli.local.errors import Expected
 from pac.cli.output import Format, Output, StateDir, expected, say, say_json
 
@@ -20,24 +21,12 @@ def migrate(*, state_dir: StateDir = None, output: Output = Format.TABLE) -> Non
     from pac.cli.local.migrations import migrate as run  # noqa: PLC0415 (slow to import)
     from pac.cli.local.migrations import urls_from  # noqa: PLC0415
 
-    urls = urls_from(os.environ) or _local_urls(state_dir)
+    urls = urls_from(os.environ) or local_urls(state_dir)
     done = run(urls)
     if output is Format.JSON:
         say_json({"migrated": done})
     else:
         say(f"up to date: {', '.join(done)}")
-
-
-def _local_urls(state_dir: Path | None) -> dict[str, str]:
-    from pac.cli.local.environment import SERVICES, database_of  # noqa: PLC0415
-    from pac.cli.local.postgres import migration_url  # noqa: PLC0415
-
-    superuser = status_of(state_dir_of(state_dir)).get("postgres_url")
-    if not superuser:
-        raise Expected(
-            "no database is known", "PAC is starting, or uses databases of yours", "set <SERVICE>_DATABASE_URL"
-        )
-    return {service: migration_url(superuser, database_of(service)) for service in SERVICES}
 
 
 @topics.command("apply")

@@ -20,7 +20,7 @@ def migrate(urls: Mapping[str, str]) -> list[str]:
                 raise
             raise Expected(
                 f"the database of {service} could not be migrated",
-                _without_password(str(error), url),
+                without_password(str(error), url),
                 f"mend the database that {variable(service, 'DATABASE_URL')} names, then: pac migrate",
             ) from error
     return list(urls)
@@ -32,7 +32,7 @@ def urls_from(environment: Mapping[str, str] = os.environ) -> dict[str, str]:
     return {service: url for service, url in names.items() if url}
 
 
-def _without_password(text: str, url: str) -> str:
+def without_password(text: str, url: str) -> str:
     from urllib.parse import unquote, urlsplit  # noqa: PLC0415
 
     password = ""

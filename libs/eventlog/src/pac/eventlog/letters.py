@@ -8,8 +8,9 @@ from typing import Any
 from uuid import UUID
 
 from pac.contracts.base import Event
-from pac.contracts.envelope import Envelope
-from pac.contracts.topics import ServiceName
+from pac.contracts.envelope import Envelope, from_kafka
+from pac.contracts.topics import EVENTS_OF, ServiceName
+from pac.contracts.upcasting import NewerThanKnown
 from pac.eventlog.engine import driver_of
 from pac.eventlog.log import EventLog
 from pac.eventlog.parking import COLUMNS, DELETE, Parked, Parking, _parked
@@ -63,6 +64,18 @@ class Letter:
         if self.source is None or self.attributes.get("ce_source") != self.source.value or not stream:
             return None
         return (stream, int(version)) if version.isdecimal() and int(version) > 0 else None
+
+    def event(self) -> Event | None:
+        """What it says, if it is an event of its topic's service. A field that is not of the contract is left out."""
+        if self.source is None:
+            return None
+        try:
+            envelope: Envelope[Event] = from_kafka(
+                self.parked.raw.value, self.parked.raw.headers, EVENTS_OF[self.source]
+            )
+        except (ValueError, NewerThanKnown):
+            return None
+        return envelope.event
 
 
 class CannotBeDropped(Exception):  # noqa: N818 - says what the matter is

@@ -82,6 +82,10 @@ class Pace:
     switch_attempts: int = 40
 
 
+def lease_of(projection: str) -> str:
+    return f"rebuild:{projection}"
+
+
 def _to_nobody(_: Progress) -> None:
     pass
 
@@ -124,7 +128,7 @@ class Rebuild:
 
     @asynccontextmanager
     async def _alone(self) -> AsyncIterator[Lease]:
-        if (lease := await self._leases.acquire(f"rebuild:{self.projection.name}")) is None:
+        if (lease := await self._leases.acquire(lease_of(self.projection.name))) is None:
             raise RebuildBusy(f"projection {self.projection.name} is being rebuilt or verified already")
         renewing = asyncio.create_task(self._renew(lease))
         try:
