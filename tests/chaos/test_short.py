@@ -1,4 +1,4 @@
-"""A short run of the fault bench, in every `make test`: a dozen crash points, and each server once away."""
+"""A short run of the fault bench: a dozen crash points, and each server once away. Minutes, so not in `make test` yet."""
 
 import asyncio
 from pathlib import Path
@@ -12,6 +12,7 @@ POINTS, DEPLOYMENTS = 12, 25
 SERVERS = ("postgres", "kafka", "s3")
 
 
+@pytest.mark.chaos
 @pytest.mark.timeout(300)  # a shared machine may be slow; by itself it takes less than two minutes
 async def test_crashes_and_outages_under_load(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     seed = seed_of()
