@@ -1,4 +1,4 @@
-"""A short run of the fault bench: a dozen crash points, and each server once away. Minutes, so not in `make test` yet."""
+"""A short run of the fault bench: a dozen crash points, each server once away. Minutes: not in `make test` yet."""
 
 import asyncio
 from pathlib import Path
