@@ -81,9 +81,7 @@ async def test_credits_and_ledger_of_the_callers_account(billing: Billing, gatew
     assert (status, entry["kind"], entry["amount"], entry["balance"]) == (200, "reserve", -4, 6)
     assert entry["deployment_id"] == str(deployment_id)
     assert "reason" not in entry
-    _, last = await gateway.call(
-        owner(account_id), "GET", f"/api/credits/ledger?cursor={page['next_cursor']}"
-    )
+    _, last = await gateway.call(owner(account_id), "GET", f"/api/credits/ledger?cursor={page['next_cursor']}")
     assert [(entry["kind"], entry["amount"]) for entry in last["entries"]] == [("grant", SIGN_UP_CREDITS)]
     assert last["next_cursor"] is None
 
