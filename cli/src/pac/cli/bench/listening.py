@@ -2,8 +2,9 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
+from typing import Any
 
 from aiokafka import AIOKafkaConsumer
 
@@ -55,15 +56,12 @@ async def listening(servers: str, topic: str, of_type: bytes | None = None) -> A
 
 
 @asynccontextmanager
-async def in_background(work: Callable[[], Awaitable[None]]) -> AsyncIterator[None]:
-    """Runs for as long as the block lasts; if it fails, the block is ended."""
-
-    async def awaited() -> None:
-        await work()
-
-    async with asyncio.TaskGroup() as group:
-        task = group.create_task(awaited())
+async def in_background(work: Callable[[], Coroutine[Any, Any, None]]) -> AsyncIterator[None]:
+    """Runs for as long as the block lasts. If it fails, that is raised at the block's end."""
+    task = asyncio.create_task(work())
+    try:
         yield
+    finally:
         task.cancel()
         with suppress(asyncio.CancelledError):
             await task

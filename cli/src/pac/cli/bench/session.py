@@ -31,6 +31,8 @@ def measure(
         return on_a_fast_loop(_measured(benchmarks, options, say, tell))
     except asyncio.CancelledError:
         raise Interrupted from None
+    except BaseExceptionGroup as several:  # of callers side by side: the first says what was the matter
+        raise first_of(several) from several
 
 
 async def _measured(
@@ -48,3 +50,9 @@ async def _measured(
     finally:
         orphans.end_all()
     return found
+
+
+def first_of(error: BaseException) -> BaseException:
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
