@@ -31,6 +31,7 @@ PUBLISHED = {
     ("DELETE", "/api/api-keys/{key_id}"),
     ("POST", "/api/admin/accounts"),
     ("POST", "/api/admin/accounts/{account_id}/api-keys"),
+    ("GET", "/api/ops/invariants"),
     ("GET", "/healthz"),
     ("GET", "/livez"),
     ("GET", "/readyz"),
@@ -48,7 +49,7 @@ def test_a_route_says_who_may(route: Forward | Own) -> None:
     ways = [route.public, route.operator, route.scope is not None]
     assert ways.count(True) == 1
     assert route.public is (route.path in PUBLIC)
-    assert route.operator is route.path.startswith("/api/admin/")
+    assert route.operator is route.path.startswith(("/api/admin/", "/api/ops/"))
     assert route.app is ("{app_id}" in route.path)
     assert route.account is ("{account_id}" in route.path)
 

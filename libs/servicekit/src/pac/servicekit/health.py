@@ -33,6 +33,7 @@ class Health:
     checks: Sequence[Check]
     poll_age_seconds: Callable[[], float] = lambda: 0.0
     details: Callable[[], dict[str, Any]] = dict
+    broken_laws: Callable[[], list[str]] = list
     ready: bool = False
     stopping: bool = False
     _seen: dict[str, str] = field(default_factory=dict)
@@ -90,10 +91,11 @@ class Admin:
 
     async def healthz(self, request: web.Request) -> web.Response:
         seen = await self.health.look()
-        well = self.health.alive() and all(state == "ok" for state in seen.values())
+        broken = self.health.broken_laws()
+        well = self.health.alive() and not broken and all(state == "ok" for state in seen.values())
         body: dict[str, Any] = {"service": self.health.service, "status": "healthy" if well else "degraded"}
         if "verbose" in request.query:
-            body |= {"checks": seen, "ready": self.health.ready, **self.health.details()}
+            body |= {"checks": seen, "ready": self.health.ready, "broken_laws": broken, **self.health.details()}
         return reply(body)
 
     async def show_metrics(self, request: web.Request) -> web.Response:  # noqa: ARG002 - a handler's signature

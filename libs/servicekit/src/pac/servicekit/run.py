@@ -9,13 +9,17 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 import structlog
+from aiohttp import hdrs
 
 from pac.eventlog import ForeignXids, Relay, crashpoints
 from pac.servicekit.broker import kafka_producer
 from pac.servicekit.health import Admin, Check, Health
-from pac.servicekit.http import build_http
+from pac.servicekit.http import Route, build_http
 from pac.servicekit.identity import IdentityVerifier
+from pac.servicekit.invariants import PATH as INVARIANTS
+from pac.servicekit.invariants import Invariants, LawWatch
 from pac.servicekit.kafka import Subscriptions
+from pac.servicekit.laws import laws_of_every_service
 from pac.servicekit.listener import Listener
 from pac.servicekit.logging import configure_logging
 from pac.servicekit.metrics import Sample
@@ -49,6 +53,7 @@ class Running:
         self.supervisor = Supervisor(service.metrics)
         self.subscriptions = Subscriptions.of(service)
         self.relay = Relay(service.log, service.name.topic, lambda: kafka_producer(service.settings))
+        self.invariants = Invariants(service.log, (*laws_of_every_service(service.log), *service.laws))
         self.health = Health(
             service=service.name.value,
             checks=[
@@ -58,6 +63,7 @@ class Running:
             ],
             poll_age_seconds=service.consuming.poll_age_seconds,
             details=self._details,
+            broken_laws=self.invariants.broken,
         )
         service.metrics.sample(
             Sample("relay_backlog_seconds", "Age of the oldest event not sent yet", service.log.relay_backlog_seconds)
@@ -144,10 +150,13 @@ class Running:
         raise StoppedEarly
 
     async def _start_public(self) -> None:
-        service, settings = self.service, self.service.settings
+        service, settings, verifier = self.service, self.service.settings, verifier_of(self.service)
+        routes = [*service.routes]
+        if verifier is not None:
+            routes.append(Route(hdrs.METH_GET, INVARIANTS, self.invariants.get, internal=True))
         app = build_http(
-            service.routes,
-            verifier=verifier_of(service),
+            routes,
+            verifier=verifier,
             metrics=service.metrics,
             stopping=self.stopping,
             middlewares=service.middlewares,
@@ -182,7 +191,7 @@ class Running:
 
     @property
     def _others(self) -> list[Reader]:
-        return [*self.service.readers, *self.subscriptions.readers]
+        return [*self.service.readers, *self.subscriptions.readers, LawWatch(self.invariants)]
 
     async def _let_relay_finish(self) -> None:
         try:

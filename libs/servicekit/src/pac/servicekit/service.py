@@ -11,6 +11,7 @@ from pac.contracts.topics import ServiceName
 from pac.eventlog import EventLog
 from pac.servicekit.health import Check
 from pac.servicekit.http import Route
+from pac.servicekit.invariants import Law
 from pac.servicekit.kafka import Consuming, Subscription
 from pac.servicekit.metrics import Metrics, Sample
 from pac.servicekit.settings import ServiceSettings
@@ -21,7 +22,8 @@ from pac.servicekit.supervision import Reader
 class Service:
     """`resources` are entered before anything runs and left last; `also_listen` are further addresses of the same app.
 
-    Its events go to Kafka without more being said: whoever runs a service runs its relay.
+    Its events go to Kafka without more being said: whoever runs a service runs its relay. `laws` are its own, beside
+    those of every service.
     `consuming` is the object that a sweeper was given in app.py; it is filled in when the subscriptions start.
     """
 
@@ -34,6 +36,7 @@ class Service:
     resources: Sequence[AbstractAsyncContextManager[Any]] = ()
     checks: Sequence[Check] = ()
     samples: Sequence[Sample] = ()
+    laws: Sequence[Law] = ()
     middlewares: Sequence[Middleware] = ()
     also_listen: Sequence[tuple[str, int]] = ()
     consuming: Consuming = field(default_factory=Consuming)

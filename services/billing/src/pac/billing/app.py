@@ -3,6 +3,7 @@
 from pac.billing.accounts import Accounts
 from pac.billing.api import Api
 from pac.billing.consumers import Consumers
+from pac.billing.invariants import LAWS_OF_MONEY
 from pac.billing.queries import Queries
 from pac.billing.settings import Settings
 from pac.contracts.topics import ServiceName
@@ -27,6 +28,7 @@ def build_service(settings: Settings) -> Service:
             Subscription(ServiceName.GATEWAY, consumers.on_gateway_event),
             Subscription(ServiceName.DEPLOYMENTS, consumers.on_deployments_event),
         ),
+        laws=LAWS_OF_MONEY,
     )
 
 

@@ -6,6 +6,7 @@ from pac.deployments.clock import utc_now
 from pac.deployments.consumers import Consumers
 from pac.deployments.domain import decider
 from pac.deployments.figures import Figures
+from pac.deployments.invariants import laws_of_deployments
 from pac.deployments.projections import Deployments
 from pac.deployments.queries import Queries
 from pac.deployments.queue import Queue
@@ -49,6 +50,7 @@ def build_service(settings: Settings) -> Service:
             Sample("queue_deployments_with_slot", "Deployments that hold a slot", queries.with_slot),
             Sample("queue_deployments_stuck", "Deployments past their deadline", lambda: queries.stuck(utc_now())),
         ],
+        laws=laws_of_deployments(settings.thresholds),
         consuming=consuming,
         metrics=metrics,
     )

@@ -35,6 +35,7 @@ from pac.gateway.domain import (
     RevokeKey,
     SignaturePolicy,
 )
+from pac.gateway.invariants import LiveLaws
 from pac.gateway.keys import Pepper, new_key
 from pac.gateway.queries import Queries
 from pac.gateway.tables import accounts, agent_apps, api_keys
@@ -119,6 +120,7 @@ class Api:
     queries: Queries
     pepper: Pepper
     cache: KeyCache
+    live_laws: LiveLaws
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
 
     # ---- agent apps ---------------------------------------------------------------------------------------------
@@ -241,6 +243,9 @@ class Api:
         return reply({"account": AccountView.model_validate(row)}, status=201)
 
     # ---- health -------------------------------------------------------------------------------------------------
+
+    async def get_invariants(self, request: web.Request, caller: Caller) -> web.Response:
+        return reply(await self.live_laws.judged(request, caller))
 
     async def health(self, _request: web.Request, _caller: Caller) -> web.Response:
         return reply({"status": "ok"})

@@ -16,6 +16,7 @@ from pac.gateway.consumers import Consumers
 from pac.gateway.forward import Limits, Upstreams
 from pac.gateway.gate import Gate
 from pac.gateway.instances import Instances
+from pac.gateway.invariants import LiveLaws
 from pac.gateway.keys import Pepper
 from pac.gateway.queries import Queries
 from pac.gateway.routes import ROUTES, Forward, Own
@@ -23,7 +24,9 @@ from pac.gateway.settings import Settings
 from pac.gateway.status import LastAnswers, Status
 from pac.servicekit.http import Handler, Route
 from pac.servicekit.identity import IdentitySigner
+from pac.servicekit.invariants import Invariants
 from pac.servicekit.kafka import Subscription
+from pac.servicekit.laws import laws_of_every_service
 from pac.servicekit.service import Service
 
 logger = structlog.get_logger(__name__)
@@ -47,7 +50,7 @@ def build_service(settings: Settings) -> Service:
     )
     handlers = Handlers(
         gate=Gate(Authentication((AdminKey(settings.admin_key), api_keys)), queries),
-        api=Api(log, queries, pepper, cache),
+        api=Api(log, queries, pepper, cache, LiveLaws(Invariants(log, laws_of_every_service(log)), upstreams)),
         upstreams=upstreams,
         status=Status(
             upstreams,

@@ -78,6 +78,7 @@ OWN = (
     Own("DELETE", "/api/api-keys/{key_id}", Api.revoke_key, scope=Scope.ADMIN),
     Own("POST", "/api/admin/accounts", Api.open_account, operator=True),
     Own("POST", "/api/admin/accounts/{account_id}/api-keys", Api.create_key_of_account, operator=True, account=True),
+    Own("GET", "/api/ops/invariants", Api.get_invariants, operator=True),
     Own("GET", "/healthz", Api.health, public=True),
     Own("GET", "/livez", Api.health, public=True),
     Own("GET", "/readyz", Api.ready, public=True),

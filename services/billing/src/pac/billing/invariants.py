@@ -1,0 +1,88 @@
+"""The laws of money on a live billing: what `laws.py` proves of everything, of a sample and in little time."""
+
+import random
+from collections import defaultdict
+from uuid import UUID
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from pac.billing.books import Balance, movement_of
+from pac.contracts.topics import ServiceName
+from pac.eventlog.record import event_from
+from pac.servicekit.invariants import Finding, Law, found
+
+ENTRIES, ACCOUNTS, ENTRIES_OF_ACCOUNT, HOLDS = 200, 10, 300, 500
+
+TOTALS = text("""
+SELECT count(*), coalesce(sum(source_amount + target_amount), 0) AS legs,
+    coalesce(sum(CASE WHEN source = 'issued' THEN source_amount WHEN target = 'issued' THEN target_amount END), 0)
+        + (SELECT coalesce(sum(available + reserved + spent), 0) FROM state.balances) AS books
+FROM state.ledger
+""")
+LAST_ENTRY = text("SELECT coalesce(max(number), 0) FROM state.ledger")
+SAMPLE = text("""
+SELECT account_id FROM (
+    (SELECT account_id FROM state.ledger ORDER BY number DESC LIMIT :entries)
+    UNION ALL (SELECT account_id FROM state.ledger WHERE number >= :somewhere ORDER BY number LIMIT :entries)
+) AS sample WHERE (SELECT count(*) FROM (
+    SELECT FROM state.ledger AS mine WHERE mine.account_id = sample.account_id LIMIT CAST(:longest AS int) + 1
+) AS entries) <= CAST(:longest AS int)
+GROUP BY account_id ORDER BY random() LIMIT :accounts
+""")
+BALANCES = text(
+    "SELECT account_id, available, reserved, spent FROM state.balances WHERE account_id = ANY (CAST(:sample AS uuid[]))"
+)
+SAID = text("""
+SELECT streams.account_id, e.data::text, (e.metadata->>'data_version')::int FROM (
+    SELECT account_id, 'account-' || account_id::text AS stream
+    FROM unnest(CAST(:sample AS uuid[])) AS sample (account_id)
+    UNION SELECT account_id, 'hold-' || deployment_id::text FROM state.ledger
+    WHERE account_id = ANY (CAST(:sample AS uuid[])) AND deployment_id IS NOT NULL
+) AS streams JOIN log.events AS e USING (stream)
+""")
+UNKNOWN_HOLDS = text("""
+SELECT count(*), array_agg(stream) FILTER (WHERE NOT EXISTS (
+    SELECT FROM log.inbox WHERE consumer = 'billing' AND source = 'deployments'
+        AND inbox.stream = 'deployment-' || substr(holds.stream, 6)))
+FROM (SELECT stream FROM log.events WHERE type = 'CreditsReserved' ORDER BY position DESC LIMIT :holds) AS holds
+""")
+
+
+async def ledger_sums_to_zero(connection: AsyncConnection) -> Finding:
+    entries, legs, books = (await connection.execute(TOTALS)).one()
+    offenders = [f"all legs of the ledger: {legs}"] if legs else []
+    if books:
+        offenders.append(f"all balances less what was issued: {books}")
+    return found(offenders, entries, well=f"{entries} entries, and all balances against what was issued")
+
+
+async def balances_equal_fold(connection: AsyncConnection) -> Finding:
+    somewhere = random.randint(0, int((await connection.execute(LAST_ENTRY)).scalar_one()))  # noqa: S311 - a sample
+    asked = {"entries": ENTRIES, "accounts": ACCOUNTS, "longest": ENTRIES_OF_ACCOUNT, "somewhere": somewhere}
+    sample = list((await connection.execute(SAMPLE, asked)).scalars())
+    folded: dict[UUID, Balance] = defaultdict(Balance)
+    for account_id, data, version in await connection.execute(SAID, {"sample": sample}):
+        movement = movement_of(event_from(ServiceName.BILLING, data, version))  # type: ignore[arg-type] # of this service's log
+        if movement is not None:
+            folded[account_id] = folded[account_id].after(movement)
+    offenders = [
+        f"account {account_id}: {shown} is kept, {folded[account_id]} is the fold"
+        for account_id, *kept in await connection.execute(BALANCES, {"sample": sample})
+        if (shown := Balance(*kept)) != folded[account_id]
+    ]
+    return found(offenders, len(sample), well=f"{len(sample)} accounts are the fold of their log")
+
+
+async def holds_have_deployments(connection: AsyncConnection) -> Finding:
+    """A hold is made on news of its deployment only; one whose deployment nobody knows is ended by an operator."""
+    holds, unknown = (await connection.execute(UNKNOWN_HOLDS, {"holds": HOLDS})).one()
+    offenders = [f"{stream}: its deployment was never heard of" for stream in unknown or ()]
+    return found(offenders, holds, well=f"the newest {holds} holds")
+
+
+LAWS_OF_MONEY = (
+    Law("ledger_sums_to_zero", ledger_sums_to_zero),
+    Law("balances_equal_fold", balances_equal_fold),
+    Law("holds_have_deployments", holds_have_deployments),
+)
