@@ -4,8 +4,9 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from .possible import Action
 from .services import Rules, Setting
-from .simulation import Action, Simulation
+from .simulation import Simulation
 from .stage import Stage
 from .world import Violation
 
@@ -48,7 +49,7 @@ def run(
     drawn = Setting(
         apps=1 if chance.random() < 0.8 else 2,
         accounts=chance.choice((1, 1, 2)),
-        sign_up_credits=chance.choice((0, 2, 4, 20, 20)),
+        sign_up_credits=chance.choice((0, 2, 4, 20, 20, 20, 20)),
         parallel=chance.choice((1, 2)),
         local_runtime=chance.random() < 0.5,
     )
@@ -61,13 +62,13 @@ def run(
     broken = None
     try:
         for _ in range(STEPS):
-            flowing = simulation.flowing() + simulation.parked()
+            flowing = simulation.may.flowing() + simulation.may.parked()
             if flowing and chance.random() < freezing:
                 frozen.add(chance.choice(flowing)[:4])
             if slow and chance.random() < 0.9:
                 flowing = [action for action in flowing if slow not in action[1:2]] or flowing
             flowing = [action for action in flowing if action[:4] not in frozen] or flowing
-            wishes = simulation.wishes() if not flowing or chance.random() < wishful else []
+            wishes = simulation.may.wishes() if not flowing or chance.random() < wishful else []
             if wishes:
                 kind = chance.choice(sorted({wish[0] for wish in wishes}))
                 wishes = [wish for wish in wishes if wish[0] == kind]
@@ -88,7 +89,7 @@ def replayed(stage: Stage, story: Story, actions: Sequence[Action], *, traced: b
     broken, kept = None, 0
     try:
         for action in actions:
-            if simulation.enabled(action):
+            if simulation.may.enabled(action):
                 simulation.act(action)
         kept = len(simulation.done)
         simulation.world.tell("» then everything flows")
