@@ -98,9 +98,10 @@ async def throughput(ground: Ground, options: Options) -> AsyncGenerator[Result]
         async def theirs() -> float:
             return await _side_by_side([partial(scene.floor.once, scene.hops)] * options.in_flight)
 
-        contenders = {OURS: ours, scene.peer: theirs}
+        peer = f"{scene.peer}, {options.in_flight} in flight"
+        contenders = {OURS: ours, peer: theirs}
         await paired(1, contenders)
-        yield result("throughput", "completed/s", scene.peer, await paired(options.rounds, contenders))
+        yield result("throughput", "completed/s", peer, await paired(options.rounds, contenders))
 
 
 async def _one_by_one(times: int, once: Callable[[], Awaitable[float]]) -> list[float]:

@@ -94,9 +94,10 @@ def _row(one: Result, file: str) -> tuple[str, ...]:
 
 def told(run: Mapping[str, Any]) -> str:
     libraries = ", ".join(f"{name} {number}" for name, number in run["versions"].items())
+    options = ", ".join(f"{name} {number}" for name, number in run["options"].items())
     return (
-        f"{run['date']}, commit {run['commit']}; {run['processor']}, {run['cores']} cores, {run['memory_gib']} GiB, "
-        f"load {run['load']} before it; {run['system']}; {libraries}"
+        f"{run['date']}, load {run['load']} at its end; {options}; commit {run['commit']}; {run['processor']}, "
+        f"{run['cores']} cores, {run['memory_gib']} GiB; {run['system']}; {libraries}"
     )
 
 
