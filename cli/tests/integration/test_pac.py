@@ -141,7 +141,8 @@ async def test_fresh_does_not_touch_what_runs(pac: Pac) -> None:
 
 async def test_more_replicas_than_one_machine_should_carry_are_refused(pac: Pac) -> None:
     refused = await pac("up", "--replicas", "5")
-    assert (refused.code, "1<=x<=4" in refused.err) == (2, True)
+    assert refused.code == 2, refused
+    assert "replicas" in refused.err, refused
 
 
 async def test_agents_runtime_inherits_only_what_was_named(pac: Pac) -> None:
