@@ -13,10 +13,12 @@ from pac.eventlog.types import (
     Cause,
     Conflict,
     Decider,
+    Hearing,
     LogUnavailable,
     Message,
     Position,
     Recorded,
+    Span,
     TooEarly,
 )
 from pac.eventlog.worker import Worker
@@ -28,6 +30,7 @@ __all__ = [
     "Decider",
     "EventLog",
     "ForeignXids",
+    "Hearing",
     "Job",
     "Jobs",
     "Lease",
@@ -45,6 +48,7 @@ __all__ = [
     "Reader",
     "Recorded",
     "Relay",
+    "Span",
     "StaleLease",
     "Then",
     "TooEarly",
