@@ -37,7 +37,7 @@ STOPPED_LOOKS = 3  # the real runtime passes through `stopped` when it deploys a
 class Pace:
     """Pauses between looks, in seconds; `url_seconds` is how long a download address is good for."""
 
-    first_seconds: float = 0.05  # a small agent is up in a tenth of a second
+    first_seconds: float = 0.01  # a small agent is up in a tenth of a second, one that runs already at once
     longest_seconds: float = 2.0
     late_seconds: float = 5.0
     late_limit_seconds: float = 900.0
@@ -100,7 +100,7 @@ class Watch:
             if overdue:
                 return self._late(errand)
             await asyncio.sleep(pause)
-            pause = min(pause * 1.5, self.pace.longest_seconds)
+            pause = min(pause * 2, self.pace.longest_seconds)
 
     async def _told(
         self, health: Health | Unknown | Unclear, errand: Errand, facts: Facts, stopped: int
