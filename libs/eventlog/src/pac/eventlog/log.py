@@ -18,10 +18,20 @@ from pac.contracts.topics import ServiceName
 from pac.eventlog.crashpoints import reach
 from pac.eventlog.engine import Driver, driver_of, translated, unavailable
 from pac.eventlog.metrics import APPENDED
-from pac.eventlog.reading import BACKLOG, CLUSTER, HISTORY, READ, WATERMARK, position_of
-from pac.eventlog.record import envelope_from
+from pac.eventlog.reading import BACKLOG, CLUSTER, END, EVENTS, HISTORY, READ, WATERMARK, position_of
+from pac.eventlog.record import envelope_from, placed_from
 from pac.eventlog.transaction import LOAD, SEEN, Transaction, folded
-from pac.eventlog.types import AlreadySeen, Cause, Conflict, Decider, LogUnavailable, Message, Position, Recorded
+from pac.eventlog.types import (
+    AlreadySeen,
+    Cause,
+    Conflict,
+    Decider,
+    LogUnavailable,
+    Message,
+    Placed,
+    Position,
+    Recorded,
+)
 from pac.eventlog.wake import Ticket, Wake
 
 S = TypeVar("S")
@@ -166,6 +176,16 @@ class EventLog:
         """The next events in the log's order, of which none can be missed: nothing older is still in flight."""
         rows = await self._rows(READ, (str(after.xid), after.number, limit))
         return [(position_of(*row[:2]), envelope_from(self.service, *row[2:])) for row in rows]
+
+    async def events(self, after: Position, limit: int, *, until: Position = END) -> tuple[list[Placed], Position]:
+        """As `read`, but without the causes, which a fold never looks at and which cost as much as the events.
+
+        No further than `until`. Gives where the last of them stands, too: `after` if there is none.
+        """
+        where = (str(after.xid), after.number, str(until.xid), until.number, limit)
+        rows = await self._rows(EVENTS, where)
+        after = position_of(*rows[-1][:2]) if rows else after
+        return placed_from(self.service, (row[2:] for row in rows)), after
 
     async def inbox(self, consumer: str, source: str, stream: str) -> int:
         """The last version of a stream that a consumer has seen; 0 before the first."""
