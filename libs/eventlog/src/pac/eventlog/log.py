@@ -184,8 +184,7 @@ class EventLog:
         """
         where = (str(after.xid), after.number, str(until.xid), until.number, limit)
         rows = await self._rows(EVENTS, where)
-        after = position_of(*rows[-1][:2]) if rows else after
-        return placed_from(self.service, (row[2:] for row in rows)), after
+        return placed_from(self.service, rows), position_of(*rows[-1][4:]) if rows else after
 
     async def inbox(self, consumer: str, source: str, stream: str) -> int:
         """The last version of a stream that a consumer has seen; 0 before the first."""

@@ -14,7 +14,7 @@ ORDER BY e.xid, e.position LIMIT %s
 
 # The same without causes, and no further than to a position.
 EVENTS = """
-SELECT e.xid::text, e.position, e.stream, e.version, e.data::text, (e.metadata->>'data_version')::int
+SELECT e.stream, e.version, e.data::text, (e.metadata->>'data_version')::int, e.xid::text, e.position
 FROM log.events AS e
 WHERE (e.xid, e.position) > (%s::xid8, %s) AND (e.xid, e.position) <= (%s::xid8, %s)
     AND e.xid < pg_snapshot_xmin(pg_current_snapshot())

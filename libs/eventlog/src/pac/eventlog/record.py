@@ -94,8 +94,9 @@ def event_from(service: ServiceName, data: str, data_version: int, upcasters: Up
 def placed_from(
     service: ServiceName, rows: Iterable[tuple[Any, ...]], upcasters: Upcasters = UPCASTERS
 ) -> list[Placed]:
-    """What rows (stream, version, data, version of the data) say when nobody asks for their causes."""
-    return [Placed(row[0], row[1], event_from(service, row[2], row[3], upcasters)) for row in rows]
+    """What rows (stream, version, data, version of the data, …) say when nobody asks for their causes."""
+    read, adapter = upcasters.read, EVENTS_OF[service]
+    return [Placed(row[0], row[1], read(adapter, row[2], row[3])) for row in rows]
 
 
 def envelope_from(
