@@ -1,5 +1,6 @@
 """The event log in Postgres: append, fold, readers, relay, inbox, projections, jobs."""
 
+from pac.eventlog.copying import changed
 from pac.eventlog.engine import create_engine, unavailable
 from pac.eventlog.jobs import Job, Jobs
 from pac.eventlog.leases import Lease, Leases, StaleLease
@@ -16,6 +17,7 @@ from pac.eventlog.types import (
     Hearing,
     LogUnavailable,
     Message,
+    Placed,
     Position,
     Recorded,
     Span,
@@ -41,6 +43,7 @@ __all__ = [
     "Parked",
     "Parking",
     "Patience",
+    "Placed",
     "Position",
     "Projection",
     "Projector",
@@ -54,6 +57,7 @@ __all__ = [
     "TooEarly",
     "Transaction",
     "Worker",
+    "changed",
     "create_engine",
     "unavailable",
 ]

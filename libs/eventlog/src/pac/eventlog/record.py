@@ -1,10 +1,10 @@
 """The form of an event in the table, the way back, and the chain of hashes through each stream."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 import orjson
@@ -14,7 +14,7 @@ from pac.contracts.base import Event, iso
 from pac.contracts.envelope import Envelope
 from pac.contracts.topics import EVENTS_OF, ServiceName
 from pac.contracts.upcasting import UPCASTERS, Upcasters
-from pac.eventlog.types import Cause
+from pac.eventlog.types import Cause, Placed
 
 GENESIS = bytes(32)  # what stands before the first event of a stream
 
@@ -88,9 +88,15 @@ def cause_from(known: Mapping[str, Any]) -> Cause:
 
 def event_from(service: ServiceName, data: str, data_version: int, upcasters: Upcasters = UPCASTERS) -> Event:
     """What a row's data means today. Raises NewerThanKnown for what a later release has written."""
-    event = upcasters.read(EVENTS_OF[service], data, data_version)
-    assert isinstance(event, Event)
-    return event
+    return cast("Event", upcasters.read(EVENTS_OF[service], data, data_version))
+
+
+def placed_from(
+    service: ServiceName, rows: Iterable[tuple[Any, ...]], upcasters: Upcasters = UPCASTERS
+) -> list[Placed]:
+    """What rows (stream, version, data, version of the data, …) say when nobody asks for their causes."""
+    read, adapter = upcasters.read, EVENTS_OF[service]
+    return [Placed(row[0], row[1], read(adapter, row[2], row[3])) for row in rows]
 
 
 def envelope_from(

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 from uuid import UUID
 
 from pac.contracts.base import Event
@@ -12,6 +12,14 @@ S = TypeVar("S")
 C = TypeVar("C")
 E = TypeVar("E", bound=Event)
 E_co = TypeVar("E_co", bound=Event, covariant=True)
+
+
+class Placed(NamedTuple):
+    """An event and where it stands in its stream: what a fold needs. Who caused it says the Envelope."""
+
+    stream: str
+    version: int
+    event: Event
 
 
 @dataclass(frozen=True)
