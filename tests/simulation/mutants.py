@@ -26,6 +26,7 @@ from pac.packages.domain.submission import SUBMISSION, AnswerStep, Submission, S
 from pac.packages.domain.versions import Claim, Holder, Place
 from pac.runtime_notifier import running
 from pac.runtime_notifier.running import App, Delivery
+from pac.runtime_notifier.runtime import Unknown
 
 from .schedule import PROFILES, Profile
 from .services import Rules, Setting
@@ -150,6 +151,10 @@ def current_only(app: App) -> Delivery | None:
     return app.deliveries[app.current] if app.current is not None and not app.is_deleted else None
 
 
+def is_unknown(health: object) -> bool:
+    return isinstance(health, Unknown)
+
+
 def any_release(real: Callable[..., App]) -> Callable[..., App]:
     """release_number: the release that was heard of last is the current one."""
 
@@ -215,6 +220,11 @@ MUTANTS = (
         setting=FOREIGN,
     ),
     Mutant("should_run: only the current release", {NOTIFIER + "running.should_run": current_only}, profiles=DEPLOYS),
+    Mutant(
+        "should_run: only what the runtime forgot is given again, not what it stopped",
+        {NOTIFIER + "reconciler.is_gone": is_unknown},
+        profiles=LATE_WIRES,
+    ),
     Mutant("app_deleted: the hub goes on", rules=hub_without(app_deleted), profiles=DELETIONS),
     Mutant("app_deleted: the notifier goes on", {NOTIFIER + "running.deleted": as_it_is}, profiles=DELETIONS),
     Mutant("rollback_waits", rules=Rules(rollback_waits=False), profiles=ROLLBACKS),

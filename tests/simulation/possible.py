@@ -31,7 +31,7 @@ BUDGET = {
     "timeout": 1,
     "expire": 0,  # a day without a slot
     "replay": 1,
-    "crash": 1,
+    "crash": 2,
     "late": 1,
     "forget": 0,
     "poison": 0,

@@ -20,10 +20,11 @@ from pac.gateway.domain import ACCOUNT as GATEWAY_ACCOUNT
 from pac.gateway.domain import APP, CreateApp, DeleteApp, OpenAccount
 from pac.packages.consumers import Consumers as PackagesConsumers
 from pac.packages.submitting import Submitting
+from pac.runtime_notifier import reconciler
 from pac.runtime_notifier.consumers import Consumers as NotifierConsumers
 from pac.runtime_notifier.courier import Courier
 from pac.runtime_notifier.errands import QUEUE
-from pac.runtime_notifier.reconciler import Reconciler, is_gone
+from pac.runtime_notifier.reconciler import Reconciler
 from pac.runtime_notifier.watching import Watch
 
 from . import billing_tables, hub_tables, notifier_tables, packages_tables
@@ -197,7 +198,7 @@ class Notifier:
         return [
             app_id
             for app_id, row in self.tables.apps.items()
-            if row.serving is not None and is_gone(finished(self.runtime.health(row.serving)))
+            if row.serving is not None and reconciler.is_gone(finished(self.runtime.health(row.serving)))
         ]
 
     def reconcile(self, app_id: UUID) -> None:
