@@ -1,6 +1,6 @@
 """What may happen next, as tuples of words that can be replayed: what flows by itself, and what is wished or fails."""
 
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -24,18 +24,22 @@ BUDGET = {
     "retry": 0,
     "rollback": 0,
     "cancel": 1,
+    "cancel_in_vain": 1,  # before the hub knows of it, or after its end
     "delete": 0,
     "delete_app": 0,
     "grant": 0,
     "fail": 2,  # a worker or a runtime says no, loses its work or hangs
     "timeout": 1,
-    "expire": 0,  # a day without a slot
+    "expire": 1,  # a day without a slot
     "replay": 1,
-    "crash": 2,
+    "crash": 2,  # of a worker
+    "crash_at": 1,  # of a consumer
     "late": 1,
     "forget": 0,
     "poison": 0,
-    "at_runtime": 0,  # not a number: cancels and timeouts only while a runtime is asked
+    # Not numbers:
+    "at_runtime": 0,  # cancels and timeouts only while a runtime is asked
+    "delete_late": 0,  # apps are deleted only while a deployment of theirs is asked for, finalizing or aborting
 }
 COSTS = {"bad": "fail", "lost": "fail", "failed": "fail", "broken": "fail", "hung": "fail"}
 
@@ -115,7 +119,8 @@ class Possible:
         if left["rollback"]:
             found += [("rollback", app) for app in apps if len(self.laws.history.get(UUID(app), ())) > 1]
         if left["delete_app"]:
-            found += [("delete_app", app) for app in apps]
+            late = {str(row["agent_app_id"]) for one, row in hub.tables.queue.items() if self._is_late(one, row)}
+            found += [("delete_app", app) for app in apps if app in late or not left["delete_late"]]
         if left["stored"]:
             found += [("stored", str(package)) for package in self.users.usable()]
         if left["delete"]:
@@ -124,6 +129,10 @@ class Possible:
             found += [("retry_of", str(one)) for one in packages.tables.submissions if hub.now(one).status in FAILED]
         if left["cancel"]:
             found += [("cancel", str(one)) for one in aims]
+        if left["cancel_in_vain"] and left["cancel"]:
+            found += [
+                ("cancel_in_vain", str(one)) for one in packages.tables.submissions if one not in hub.tables.queue
+            ]
         if left["grant"]:
             found += [("grant", str(account)) for account in services.billing.accounts.rows]
         if left["timeout"]:
@@ -146,6 +155,7 @@ class Possible:
             found += [("replay", each.name, *place) for each in services.consumers.values() for place in each.read]
         if left["crash"]:
             found += [("crash", service, key) for service, key in self.working]
+        if left["crash_at"]:
             found += [
                 ("crash_at", each.name, *place, n)
                 for each in services.consumers.values()
@@ -165,6 +175,14 @@ class Possible:
     def has_deadline(self, deployment_id: UUID) -> bool:
         now = self.services.hub.now(deployment_id)
         return now.due_at is not None and (now.live or now.status == "aborting")
+
+    def _is_late(self, deployment_id: UUID, row: Mapping[str, object]) -> bool:
+        began = self.services.hub.now(deployment_id).step is not None
+        return (
+            row["step"] == Step.NOTIFY_RUNTIME
+            or row["status"] == "finalizing"
+            or (row["status"] == "aborting" and began)
+        )
 
     def enabled(self, action: Action) -> bool:
         return action in self.flowing() or action in self.parked() or action in self.wishes()

@@ -49,6 +49,7 @@ class Rules:
     overtakes: bool = True
     keeps_bytes: bool = True
     rollback_waits: bool = True
+    delete_looks: bool = True
     hub: Callable[[Decider[Any, Any, Any]], Decider[Any, Any, Any]] = lambda real: real
 
 
@@ -138,8 +139,8 @@ class Hub:
     def dispatch(self) -> None:
         finished(self.dispatcher.dispatch())
 
-    def cancel(self, deployment_id: UUID) -> None:
-        """The route is not built yet; it will be this command."""
+    def cancel(self, deployment_id: UUID) -> str | None:
+        """The route is not built yet; it will be this command. Gives the code of a refusal."""
         command = CancelDeployment(deployment_id, self.world.now)
         try:
             finished(
@@ -153,6 +154,8 @@ class Hub:
             )
         except Refused as refused:
             self.world.tell(f"   refused: {refused.code}")
+            return str(refused.code)
+        return None
 
 
 class Billing:
