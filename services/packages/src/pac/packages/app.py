@@ -15,6 +15,7 @@ from pac.packages.clock import Clock, utc_now
 from pac.packages.consumers import Consumers
 from pac.packages.deploy import Deploy, Waiting
 from pac.packages.environment import Sealer
+from pac.packages.invariants import LAWS_OF_PACKAGES
 from pac.packages.leftovers import Leftovers, Sweep
 from pac.packages.queries import Queries
 from pac.packages.settings import Settings
@@ -96,4 +97,5 @@ def build_service(settings: Settings, objects_settings: ObjectsSettings, clock: 
         ),
         resources=(objects, checker),
         checks=(Check("objects", objects.check),),
+        laws=LAWS_OF_PACKAGES,
     )
