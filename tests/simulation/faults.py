@@ -314,8 +314,14 @@ FAULTS = (
     ),
     Mutant(
         "a delete does not look",
-        [Law.DELETED_CURRENT, Law.DELETED_USED, Law.DELETED_BEGINS],
+        [Law.DELETED_CURRENT, Law.DELETED_USED],
         rules=Rules(delete_looks=False),
         profiles=DELETES,
+    ),
+    Mutant(
+        "a delete does not look for whom the hub has not heard of",
+        [Law.DELETED_BEGINS],
+        rules=Rules(delete_looks=False),
+        profiles=(QUIET | {"upload": 1, "deploy": 0, "stored": 2, "delete": 1},),
     ),
 )
