@@ -150,6 +150,10 @@ def not_compared(real: Callable[..., App]) -> Callable[..., App]:
     return turned_ready
 
 
+async def nobody_looks(*_: object) -> None:
+    """undo_whenever: what is late for long is never ready."""
+
+
 def current_only(app: App) -> Delivery | None:
     """should_run: the current release, whatever is on its way."""
     return app.deliveries[app.current] if app.current is not None and not app.is_deleted else None
@@ -174,6 +178,7 @@ QUIET: Profile = dict.fromkeys(
 CANCELS = (QUIET | {"deploy": 1, "cancel": 1},)
 DEPLOYS = (QUIET | {"deploy": 2, "cancel": 1, "timeout": 1}, QUIET | {"deploy": 2, "fail": 1, "timeout": 2})
 LATE_WIRES = (QUIET | {"deploy": 2, "cancel": 1, "at_runtime": 1}, QUIET | {"deploy": 2, "timeout": 2, "at_runtime": 1})
+WAKES = (QUIET | {"deploy": 2, "fail": 2, "cancel": 1, "timeout": 3, "wake": 1, "at_runtime": 1, "stubborn": 1},)
 ORDERS = (QUIET | {"deploy": 2},)
 OVERWRITES = (QUIET | {"deploy": 3, "cancel": 1}, QUIET | {"upload": 1, "deploy": 2, "fail": 1})
 USERS = (QUIET | {"deploy": 1, "stored": 2, "cancel": 2}, QUIET | {"upload": 1, "stored": 2, "cancel": 2})
@@ -193,6 +198,12 @@ MUTANTS = (
         },
         profiles=LATE_WIRES,
         setting=FOREIGN,
+    ),
+    Mutant(
+        "undo_whenever: what was given up is not looked at any more",
+        [Law.ABORTED_RUNS],
+        {NOTIFIER + "fleet.Fleet.look_later": nobody_looks},
+        profiles=WAKES,
     ),
     Mutant(
         "undo_whenever: RuntimeReady is the point of no return",

@@ -9,7 +9,7 @@ from pac.runtime_notifier.errands import Because, Errand, Facts
 from pac.runtime_notifier.fleet import LIVE, Fleet
 from pac.runtime_notifier.running import App, Delivery, Give, Stop, Wire
 from pac.runtime_notifier.runtime import CannotStop, Health, Runtime, StopTaken, Unknown
-from pac.runtime_notifier.watching import Failed, NotGiven, Outcome, Ready, Wanted
+from pac.runtime_notifier.watching import Failed, GivenUp, NotGiven, Outcome, Ready, Wanted
 
 from .catalog import Law
 from .world import Journal, Pause, Rows, World
@@ -175,12 +175,18 @@ class MemoryWatch:
                 case "broken":
                     return Failed("it will never start", retriable=False)
                 case "hung" if overdue or errand.is_again:
-                    return NotGiven()
+                    return GivenUp()
             await Pause("looking")
+
+    def pause_seconds(self, errand: Errand) -> float:
+        del errand
+        return 60.0
 
     def may_look(self, errand: Errand) -> bool:
         """Whether a look would find more than the last one."""
         status = self.runtime.status.get(errand.wire_id)
+        if errand.kind == "look":
+            return status not in ("starting", "hung")
         if status == "hung":
             return errand.overdue(self.world.now) or errand.is_again
         return status != "starting"

@@ -36,12 +36,14 @@ BUDGET = {
     "crash_at": 1,  # of a consumer
     "late": 1,
     "forget": 0,
+    "wake": 0,  # a runtime that hung turns healthy after it was given up
     "poison": 0,
     # Not numbers:
     "at_runtime": 0,  # cancels and timeouts only while a runtime is asked
+    "stubborn": 0,  # runtimes fail as often as they may before they turn healthy
     "delete_late": 0,  # apps are deleted only while a deployment of theirs is asked for, finalizing or aborting
 }
-COSTS = {"bad": "fail", "lost": "fail", "failed": "fail", "broken": "fail", "hung": "fail"}
+COSTS = {"bad": "fail", "lost": "fail", "failed": "fail", "broken": "fail", "hung": "fail", "awake": "wake"}
 
 
 @dataclass
@@ -84,11 +86,13 @@ class Possible:
             for key in jobs.rows:
                 work = self.working.get((service, key))
                 if work is None:
-                    found.append(("take", service, key))
+                    if self._may_be_taken(service, jobs.rows[key].payload):
+                        found.append(("take", service, key))
                 elif self._may_go_on(service, work):
                     found.append(("work", service, key, "good"))
         runtime = self.services.notifier.runtime
-        found += [("runtime", wire, "healthy") for wire, status in runtime.status.items() if status == "starting"]
+        if not (self.left["stubborn"] and self.left["fail"]):
+            found += [("runtime", wire, "healthy") for wire, status in runtime.status.items() if status == "starting"]
         found += [("reconcile", str(app)) for app in self.services.notifier.forgotten()]
         found += [("resume", str(number)) for number in self.users.waiting]
         found += [("answer", str(one)) for one in self.users.answerable()]
@@ -96,6 +100,12 @@ class Possible:
 
     def parked(self) -> list[Action]:
         return [("retry", each.name, *place) for each in self.services.consumers.values() for place in each.heads()]
+
+    def _may_be_taken(self, service: str, payload: dict[str, Any]) -> bool:
+        """What was given up is looked at when the runtime has something else to say: a look before changes nothing."""
+        if service == "packages" or payload["kind"] != "look":
+            return True
+        return self.services.notifier.watch.may_look(Errand.model_validate(payload))
 
     def _may_go_on(self, service: str, work: Work) -> bool:
         if service == "packages" or work.paused.at != "looking":
@@ -146,6 +156,10 @@ class Possible:
             for wire, status in services.notifier.runtime.status.items():
                 if status == "starting":
                     found += [("runtime", wire, how) for how in ("failed", "broken", "hung")]
+        if left["wake"]:
+            given_up = [wire for wire, status in services.notifier.runtime.status.items() if status == "hung"]
+            asked_for = self.jobs["runtime-notifier"].rows
+            found += [("runtime", wire, "awake") for wire in given_up if wire not in asked_for]
         return found + self._faults()
 
     def _faults(self) -> list[Action]:

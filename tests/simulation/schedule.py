@@ -24,6 +24,7 @@ PROFILES: tuple[Profile, ...] = (
     {"deploy": 3, "stored": 1, "rollback": 2, "cancel": 0, "fail": 0, "timeout": 0, "replay": 0},
     {"deploy": 3, "rollback": 1, "retry": 1, "timeout": 2, "delete": 1, "grant": 1},
     {"deploy": 2, "forget": 1, "timeout": 2, "fail": 2},
+    {"deploy": 2, "fail": 3, "timeout": 3, "wake": 2, "at_runtime": 1, "stubborn": 1},
     {"deploy": 2, "upload": 1, "stored": 2, "poison": 1},
     {"deploy": 2, "cancel": 2, "timeout": 2, "fail": 2, "at_runtime": 1},
     {"deploy": 2, "cancel": 1, "delete_app": 1, "delete_late": 1, "crash": 4},

@@ -107,7 +107,8 @@ class Simulation:
             self.world.must(False, Law.ERROR, told)  # noqa: FBT003 - it does not hold
 
     def _runtime(self, wire: str, how: str) -> None:
-        self.services.notifier.runtime.turn(wire, how)
+        self.world.met[f"runtime {how}"] += 1
+        self.services.notifier.runtime.turn(wire, "healthy" if how == "awake" else how)
 
     def _reconcile(self, app: str) -> None:
         self.services.notifier.reconcile(UUID(app))
@@ -194,6 +195,7 @@ class Simulation:
 
     def settle(self, choose: Callable[[list[Action]], Action] = lambda actions: actions[0]) -> None:
         """Everything flows; then the laws of rest; then what was broken is mended, and again."""
+        self.may.left["stubborn"] = 0
         self._flow(choose)
         self.rest.look(self.sick)
         self._raise()

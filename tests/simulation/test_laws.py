@@ -28,6 +28,7 @@ RUNNING = "validate_package upload_to_s3 generate_metadata notify_runtime finali
 MEETS = {
     *(f"cancel {state}" for state in f"absent undecided held {RUNNING} completed failed cancelled rejected".split()),
     *(f"timeout {state}" for state in RUNNING.split()),
+    *(f"runtime {how}" for how in ("healthy", "failed", "broken", "hung", "awake")),
     *(f"crash packages {at}" for at in ("working", "answering")),
     *(f"crash runtime-notifier {at}" for at in ("giving", "looking", "stopped")),
 }
