@@ -26,10 +26,10 @@ PROFILES: tuple[Profile, ...] = (
     {"deploy": 2, "forget": 1, "timeout": 2, "fail": 2},
     {"deploy": 2, "fail": 3, "timeout": 3, "wake": 2, "at_runtime": 1, "stubborn": 1},
     {"deploy": 2, "upload": 1, "stored": 2, "poison": 1},
-    {"deploy": 2, "cancel": 2, "timeout": 2, "fail": 2, "at_runtime": 1},
+    {"deploy": 2, "cancel": 2, "timeout": 2, "fail": 2, "at_runtime": 1, "crash": 8},
     {"deploy": 2, "cancel": 1, "delete_app": 1, "delete_late": 1, "crash": 4},
-    {"upload": 2, "deploy": 1, "stored": 1, "delete": 2},
-    {"deploy": 1, "timeout": 4, "crash": 4},
+    {"upload": 2, "deploy": 3, "stored": 2, "delete": 6, "cancel": 0},
+    {"deploy": 3, "timeout": 9, "crash": 4, "fail": 0, "cancel": 0},
     {"deploy": 3, "delete_app": 1, "upload": 1, "rollback": 1, "cancel": 1, "timeout": 1, "at_runtime": 1},
 )
 

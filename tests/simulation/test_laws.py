@@ -21,7 +21,7 @@ from .stage import Stage, opened
 
 SEEDS = int(os.environ.get("PAC_SIMULATION_SEEDS", "300"))
 FIRST = int(os.environ.get("PAC_SIMULATION_FIRST", "0"))
-ENOUGH = 300
+ENOUGH, MANY = 300, 10_000
 KINDS = """deploy upload stored retry_of rollback cancel cancel_in_vain delete delete_app grant expire forget poison
     timeout replay retry crash crash_at late"""
 RUNNING = "validate_package upload_to_s3 generate_metadata notify_runtime finalizing aborting"
@@ -30,7 +30,12 @@ MEETS = {
     *(f"timeout {state}" for state in RUNNING.split()),
     *(f"runtime {how}" for how in ("healthy", "failed", "broken", "hung", "awake")),
     *(f"crash packages {at}" for at in ("working", "answering")),
-    *(f"crash runtime-notifier {at}" for at in ("giving", "looking", "stopped")),
+    *(f"crash runtime-notifier {at}" for at in ("giving", "looking")),
+}
+SELDOM = {
+    "crash runtime-notifier stopped",
+    "timeout held",
+    *(f"delete_app {state}" for state in f"undecided held {RUNNING}".split()),
 }
 
 
@@ -61,7 +66,7 @@ def test_the_laws_hold_in_any_order(stage: Stage) -> None:
     assert set(ends) == {"completed", "failed", "cancelled", "rejected"}, "some end was never seen"
     assert not set(Law) - set(looked), "a law never had anything to say"
     assert not set(KINDS.split()) - set(wishes), "something never happened"
-    assert not MEETS - set(met), "something never happened to somebody in some state"
+    assert not (MEETS | SELDOM if SEEDS >= MANY else MEETS) - set(met), "something never happened in some state"
 
 
 def test_a_seed_tells_the_same_story_again(stage: Stage) -> None:
