@@ -213,6 +213,28 @@ async def test_a_message_that_fails_is_copied_once_and_its_subject_stays_held(ev
     assert handler.handled == [("b", 2), ("a", 0), ("a", 1)]
 
 
+async def test_while_the_dead_letters_cannot_be_written_others_go_on_and_the_copy_follows(event_log: EventLog) -> None:
+    copies: list[Raw] = []
+    is_away = True
+
+    async def publish(message: Raw, _: str) -> None:
+        if is_away:
+            raise ConnectionError("Kafka does not answer")
+        copies.append(message)
+
+    patience = Patience(shortest=0.005, longest=0.01, outage=0.01, poll=0.01, attempts_limit=2)
+    parking, handler = Parking(event_log, "packages", publish=publish, patience=patience), Handler()
+    handler.faults["a"] = ZeroDivisionError()
+    await parking.park(raw("a", 0), "failed", early=False)
+    async with running(parking, handler):
+        await eventually(lambda: len(handler.tried) > 3)
+        await parking.park(raw("b", 1), "early", early=True)
+        await eventually(lambda: ("b", 1) in handler.handled)
+        is_away = False
+        await eventually(lambda: given_up(parking))
+    assert copies == [raw("a", 0)]
+
+
 async def test_an_outage_does_not_count_as_an_attempt(event_log: EventLog) -> None:
     patience = Patience(shortest=0.001, outage=0.001, poll=0.002, attempts_limit=1)
     parking, handler = Parking(event_log, "packages", patience=patience), Handler()

@@ -11,8 +11,8 @@ For the one wrapper that subscribes to Kafka (servicekit); a subject is the Kafk
 
 `handle` opens its own `log.transaction(cause=message)`, hence the inbox row and the effect are one; AlreadySeen counts
 as success, and the parked row is deleted right after. TooEarly: tried again often, without limit, with an alarm past
-one. OSError: an outage, tried again without counting. Anything else: backoff, and past `attempts_limit` once to
-`publish`; its subject stays held until `replay` or `drop`.
+one. OSError: an outage, tried again without counting. Anything else: backoff, and past `attempts_limit` to
+`publish`, again if that is away; its subject stays held until `replay` or `drop`.
 """
 
 import asyncio
@@ -293,7 +293,12 @@ class Parking:
             wait = min(self._patience.shortest * 2 ** min(parked.attempts, 20), self._patience.longest)
             await self._again(parked, leased, wait, reason)
             return
-        await self._publish(parked.raw, reason)
+        try:
+            await self._publish(parked.raw, reason)
+        except OSError as outage:  # copied at a later try; others are not kept waiting
+            logger.warning("dead_letter_waits", consumer=self._consumer, subject=parked.subject, reason=repr(outage))
+            await self._again(parked, leased, self._patience.outage, reason)
+            return
         logger.error("message_given_up", consumer=self._consumer, subject=parked.subject, id=parked.id, reason=reason)
         await self._again(parked, leased, 0, reason, dead=True)
 

@@ -123,5 +123,9 @@ class Conflict(Exception):  # noqa: N818 - the loser tries again
         self.stream, self.expected, self.actual = stream, expected, actual
 
 
+class EventTooLarge(ValueError):  # noqa: N818 - says what is the matter with the event
+    """Nothing is written: Kafka would refuse it, and everything after it would wait for ever."""
+
+
 class LogUnavailable(OSError):  # noqa: N818 - the name says what to do: wait
     """Postgres is away: wait in place and try again. Nothing is known to have happened."""

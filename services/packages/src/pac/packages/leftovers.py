@@ -16,8 +16,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from pac.eventlog import EventLog, unavailable
 from pac.eventlog.crashpoints import reach
-from pac.packages.clock import Clock
 from pac.packages.tables import leftovers
+from pac.servicekit.clock import Clock
 from pac.servicekit.objects import Objects
 
 logger = structlog.get_logger(__name__)
