@@ -1,6 +1,6 @@
 # `make` prints this list. Two commands matter: `make up` runs PAC here, `make test` proves it.
 .DEFAULT_GOAL := help
-.PHONY: help setup up down test test-unit test-integration test-e2e test-chaos test-simulation check fmt generate clean
+.PHONY: help setup up down test test-unit test-integration test-e2e test-chaos test-simulation check holds fmt generate clean
 SHELL := /bin/bash
 PYTHON ?= python3
 export UV_PYTHON_DOWNLOADS = never
@@ -56,8 +56,12 @@ check: setup ## format, lint, types, who imports whom, generated files
 	$(RUN) python -m pac.contracts.schemas --check libs/contracts/schemas
 	$(RUN) python -m pac.contracts.asyncapi --check libs/contracts/asyncapi.json
 	$(RUN) python -m pac.contracts.compatibility libs/contracts/released
+	$(RUN) python -m pac.testkit.holds --check
 	$(RUN) mypy $(wildcard libs/*/src services/*/src) cli/src
 	@set -e; for tests in $(wildcard $(addsuffix /tests,$(MEMBERS))) tests; do echo "mypy $$tests"; $(RUN) mypy $$tests; done
+
+holds: setup ## write the README's table of what holds, from the newest results
+	$(RUN) python -m pac.testkit.holds
 
 fmt: setup ## format and mend what can be mended
 	$(RUN) ruff format .
