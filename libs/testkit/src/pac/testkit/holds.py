@@ -12,7 +12,9 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -53,6 +55,17 @@ def keep(result: Result, *, checkout: Path = CHECKOUT) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
     with file.open("a", encoding="utf-8") as lines:
         lines.write(f"{json.dumps(told, ensure_ascii=False)}\n")
+
+
+@contextmanager
+def holding(name: str, *, fault: str, load: str, law: str, seed: int | None = None) -> Iterator[dict[str, Figure]]:
+    """Around what shows it: keeps how long it took and the figures put into what it yields, also when it fails."""
+    began, figures, held = time.monotonic(), dict[str, Figure](), False
+    try:
+        yield figures
+        held = True
+    finally:
+        keep(Result(name, fault, load, law, held, figures, round(time.monotonic() - began, 1), seed))
 
 
 def newest(checkout: Path = CHECKOUT) -> list[Mapping[str, Any]]:
