@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from pac.contracts.topics import ServiceName
 from pac.testkit.chaos import Armed, Bench, Row, Scene, Show, bench, points_of, under
 from pac.testkit.chaos.consuming import consuming
 from pac.testkit.chaos.everything import Detached, detached
 from pac.testkit.holds import Figure
+from pac.testkit.whole import World
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(3600)]
 BROUGHT_ABOUT = ("parking.before_insert", "parking.after_insert", "parking.before_delete")
@@ -141,6 +143,48 @@ async def test_two_replicas_of_each_restarted_in_turn(tmp_path: Path, show: Show
         return {"restarts": restarts}
 
     await show(under(row, tmp_path, bench(tmp_path, replicas=2), faults))
+
+
+async def test_the_leader_of_two_paused_past_its_lease(tmp_path: Path, show: Show) -> None:
+    row = Row(
+        "paused-leader",
+        "two processes of each service; the one that relays paused for longer than its lease",
+        100,
+        "the laws; the other one takes over; what goes on later moves nothing back and doubles nothing",
+    )
+
+    async def faults(scene: Scene[Bench]) -> Mapping[str, Figure]:
+        running, load, world = scene.ground, scene.load, World.of(scene.ground.pac.status)
+        services = [one for one in ServiceName if one is not ServiceName.GATEWAY]
+        takeovers = row.times(8, least=2)
+        for number in range(takeovers):
+            service = services[number % len(services)]
+            holder, token = await leader_of(world, service)
+            pids = {one.pid: one.name for one in running.local.supervisor.status()}
+            name = pids[int(holder.rpartition(":")[2])]
+            running.note(f"{name}, which relays, is paused")
+            await running.pause(name, scene.random.uniform(12, 16))
+            successor, higher = await leader_of(world, service)
+            if successor == holder or higher <= token:
+                load.fault(f"nobody took over from {name}: {holder} {token}, then {successor} {higher}")
+            stands = await place_of(world, service)
+            await load.moving(seconds=30)
+            if await place_of(world, service) < stands:
+                load.fault(f"the checkpoint of {service.value} was moved back")
+        return {"takeovers": takeovers}
+
+    await show(under(row, tmp_path, bench(tmp_path, replicas=2), faults))
+
+
+async def leader_of(world: World, service: ServiceName) -> tuple[str, int]:
+    [(holder, token)] = await world.rows(service, "SELECT holder, token FROM log.leases WHERE name = 'relay'")
+    return holder, token
+
+
+async def place_of(world: World, service: ServiceName) -> tuple[int, int]:
+    asked = "SELECT xid::text::bigint, position FROM log.checkpoints WHERE reader = 'relay'"
+    [(xid, position)] = await world.rows(service, asked)
+    return xid, position
 
 
 async def test_any_process_killed_ended_and_paused(tmp_path: Path, show: Show) -> None:
