@@ -6,13 +6,15 @@ import os
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
-from aiohttp import ClientSession
+from aiohttp import ClientSession, web
 
 from pac.cli.local.ports import free_port
 from pac.servicekit.objects import ObjectChanged, ObjectMissing, Objects, ObjectsSettings, ObjectsUnavailable
+from pac.testkit.chaos.faulty_s3 import Error, FaultyS3, faulty_s3
 
 MIB = 1024 * 1024
 
@@ -144,6 +146,25 @@ async def test_a_store_that_is_away_is_an_oserror(objects_settings: ObjectsSetti
             with pytest.raises(ObjectsUnavailable):
                 await call
     assert issubclass(ObjectsUnavailable, OSError)
+
+
+class LosesOneAnswer(FaultyS3):
+    """Completes the first upload and says nothing of it."""
+
+    def error_of(self, request: web.Request) -> Error | None:
+        is_completion = request.method == "POST" and "uploadId" in request.query
+        return Error.UNHEARD if is_completion and not self.counted[Error.UNHEARD] else None
+
+
+async def test_an_upload_whose_completion_went_unheard_is_an_outage(objects_settings: ObjectsSettings) -> None:
+    """The client asks again, and is told that there is no such upload: it is done, or it is not."""
+    async with faulty_s3(objects_settings.endpoint_url, Random(0), LosesOneAnswer) as proxy:  # noqa: S311 - no secret
+        behind = objects_settings.model_copy(update={"endpoint_url": proxy.endpoint})
+        async with Objects(behind) as objects:
+            with pytest.raises(ObjectsUnavailable):
+                await objects.put_stream("unheard", pieces(b"content"))
+            assert proxy.counted[Error.UNHEARD] == 1
+            assert (await objects.put_stream("unheard", pieces(b"content"))).size_bytes == 7
 
 
 async def test_what_is_there_passes_the_check(objects: Objects) -> None:

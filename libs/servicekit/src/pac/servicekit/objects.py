@@ -28,6 +28,7 @@ PARTS_IN_FLIGHT: Final = 2
 CHUNK_BYTES: Final = 1024 * 1024
 _SERVER_ERROR, _THROTTLED = 500, 429
 _MISSING = frozenset({"NoSuchKey", "404", "NotFound"})
+_NO_UPLOAD = _MISSING | {"NoSuchUpload"}
 
 
 class ObjectsUnavailable(OSError):  # noqa: N818 - says what is the matter
@@ -309,12 +310,22 @@ class _Multipart:
 
     async def complete(self) -> str:
         parts = await asyncio.gather(*self.parts)
-        with _translated(self.key):
+        with _translated(self.key), self._unless_unheard():
             answer = await self.client.complete_multipart_upload(
                 Bucket=self.bucket, Key=self.key, UploadId=self.upload_id, MultipartUpload={"Parts": parts}
             )
         self.completed = True
         return str(answer.get("ETag", ""))
+
+    @contextmanager
+    def _unless_unheard(self) -> Iterator[None]:
+        """The client repeats what was not answered; a repeated completion finds no upload, and no more is known."""
+        try:
+            yield
+        except ClientError as error:
+            if str(error.response.get("Error", {}).get("Code", "")) in _NO_UPLOAD:
+                raise ObjectsUnavailable("the upload is no longer there, its completion was not heard of") from None
+            raise
 
     async def abort(self) -> None:
         for part in self.parts:

@@ -46,14 +46,18 @@ class FaultyS3:
     def calm(self) -> None:
         self.errors = self.stalls = 0.0
 
+    def error_of(self, request: web.Request) -> Error | None:
+        """Drawn; a test of one error overrides it."""
+        del request
+        return self.random.choice(list(Error)) if self.random.random() < self.errors else None
+
     async def handle(self, request: web.Request) -> web.StreamResponse:
         body = await request.read()
         self.counted["requests"] += 1
-        stalls, errs = self.random.random() < self.stalls, self.random.random() < self.errors
-        error = self.random.choice(list(Error)) if errs else None
-        if stalls:
+        if self.random.random() < self.stalls:
             self.counted["stalls"] += 1
             await asyncio.sleep(STALL_SECONDS)
+        error = self.error_of(request)
         if error is None:
             return _whole(request, *await self._passed_on(request, body))
         self.counted[error.value] += 1
@@ -119,11 +123,11 @@ def _refusal(status: int, code: str) -> web.Response:
 
 
 @asynccontextmanager
-async def faulty_s3(server: str, random: Random) -> AsyncIterator[FaultyS3]:
+async def faulty_s3(server: str, random: Random, kind: type[FaultyS3] = FaultyS3) -> AsyncIterator[FaultyS3]:
     """On a free port of 127.0.0.1, without errors until they are set."""
     options = ClientTimeout(total=60)
     async with ClientSession(timeout=options, cookie_jar=DummyCookieJar(), auto_decompress=False) as http:
-        proxy = FaultyS3(server, random, http)
+        proxy = kind(server, random, http)
         app = web.Application(client_max_size=BODY_MAX_BYTES)
         app.router.add_route("*", "/{path:.*}", proxy.handle)
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
