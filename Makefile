@@ -43,8 +43,8 @@ test-integration: setup ## one service at a time on real infrastructure; SERVICE
 test-e2e: setup ## all services together, as a real client sees them
 	$(RUN) pytest tests/e2e
 
-test-chaos: setup ## everything killed, paused and taken away under load (long); PAC_CHAOS_SEED=… replays
-	$(RUN) pytest -s -m chaos tests/chaos
+test-chaos: setup ## everything killed, paused and taken away under load (an hour); PAC_CHAOS_SEED=… replays, KEEP=1 keeps the results
+	$(if $(KEEP),PAC_KEEP_RESULTS=1) $(RUN) pytest -s -m chaos tests/chaos
 
 test-simulation: setup ## the real deciders in 10,000 random orders; SEEDS=… how many, FIRST=… replays from a seed
 	PAC_SIMULATION_SEEDS=$(or $(SEEDS),10000) PAC_SIMULATION_FIRST=$(or $(FIRST),0) $(RUN) pytest -s tests/simulation

@@ -5,6 +5,7 @@ Any suite or command that has shown something adds a row:
     keep(Result("rebuild", fault="a projection rebuilt", load="1,000,000 events", law="row by row the same",
                 held=True, figures={"events a second": 41000}, seconds=25.1))
 
+Tests keep theirs only where PAC_KEEP_RESULTS is set, as `make test-chaos KEEP=1` does.
 `python -m pac.testkit.holds` writes the section anew, `--check` exits with 1 where it is out of date.
 """
 
@@ -23,6 +24,7 @@ from typing import Any
 CHECKOUT = Path(__file__).resolve().parents[5]
 KEPT = Path("docs/what-holds.jsonl")
 README = Path("README.md")
+KEEPING = "PAC_KEEP_RESULTS"
 BEGIN = "<!-- written by `make holds` from docs/what-holds.jsonl -->"
 END = "<!-- end of what is written -->"
 COLUMNS = ("fault", "load", "what must hold", "held", "measured", "seconds", "seed", "when")
@@ -48,6 +50,10 @@ class Result:
     seed: int | None = None
 
 
+def is_keeping() -> bool:
+    return bool(os.environ.get(KEEPING))
+
+
 def keep(result: Result, *, checkout: Path = CHECKOUT) -> None:
     """Appends a line, with the date, the commit and the size of the machine."""
     told = {**asdict(result), "date": f"{datetime.now(UTC):%Y-%m-%d}", "commit": commit_of(checkout), **machine()}
@@ -59,13 +65,14 @@ def keep(result: Result, *, checkout: Path = CHECKOUT) -> None:
 
 @contextmanager
 def holding(name: str, *, fault: str, load: str, law: str, seed: int | None = None) -> Iterator[dict[str, Figure]]:
-    """Around what shows it: keeps how long it took and the figures put into what it yields, also when it fails."""
+    """Around a test that shows it. Keeps how long it took and the figures put into what it yields, also if it fails."""
     began, figures, held = time.monotonic(), dict[str, Figure](), False
     try:
         yield figures
         held = True
     finally:
-        keep(Result(name, fault, load, law, held, figures, round(time.monotonic() - began, 1), seed))
+        if is_keeping():
+            keep(Result(name, fault, load, law, held, figures, round(time.monotonic() - began, 1), seed))
 
 
 def newest(checkout: Path = CHECKOUT) -> list[Mapping[str, Any]]:

@@ -17,7 +17,7 @@ from pac.testkit.chaos.leftovers import nothing_left_over
 from pac.testkit.chaos.load import Load
 from pac.testkit.chaos.schedule import seed_of
 from pac.testkit.chaos.table import table
-from pac.testkit.holds import Figure, Result, keep
+from pac.testkit.holds import Figure, Result, is_keeping, keep
 from pac.testkit.whole import World
 
 SIZE = "PAC_CHAOS_DEPLOYMENTS"
@@ -53,7 +53,7 @@ class Row:
         return Result(self.name, self.fault, load, self.law, held, figures, round(seconds, 1), seed)
 
     def keep(self, result: Result) -> None:
-        if self.scale == 1 and not self.short:
+        if is_keeping() and self.scale == 1 and not self.short:
             keep(result)
 
 
