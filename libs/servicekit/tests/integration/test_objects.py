@@ -96,6 +96,18 @@ async def test_the_sweep_ends_only_old_uploads(objects: Objects) -> None:
     assert await open_uploads(objects) == 0
 
 
+async def test_what_is_abandoned_is_gone_however_far_it_had_come(objects: Objects) -> None:
+    """Whoever knows the key also knows how old it is: some servers do not say it of an upload."""
+    for key in ("begun", "begun", "begun-too"):
+        await objects._client.create_multipart_upload(Bucket=objects.settings.bucket, Key=key)
+    await objects.put_bytes("begun", b"content")
+    await objects.abandon("begun")
+    await objects.abandon("never begun")
+    with pytest.raises(ObjectMissing):
+        await objects.head("begun")
+    assert await open_uploads(objects) == 1
+
+
 async def test_a_copy_is_checked(objects: Objects) -> None:
     await objects.put_bytes("from", b"content")
     assert (await objects.copy("from", "to", size_bytes=7)).size_bytes == 7

@@ -194,6 +194,20 @@ class Objects:
                 if str(error.response.get("Error", {}).get("Code", "")) not in _MISSING:
                     raise
 
+    async def abandon(self, key: str) -> None:
+        """As `delete`, and ends uploads of it that nobody finished."""
+        with _translated(key):
+            pages = self._client.get_paginator("list_multipart_uploads").paginate(
+                Bucket=self.settings.bucket, Prefix=key
+            )
+            async for page in pages:
+                for upload in page.get("Uploads", []):
+                    if upload["Key"] == key:
+                        await self._client.abort_multipart_upload(
+                            Bucket=self.settings.bucket, Key=key, UploadId=upload["UploadId"]
+                        )
+        await self.delete(key)
+
     # ---- reading ----------------------------------------------------------------------------------------------------
 
     async def head(self, key: str) -> Stored:
@@ -262,7 +276,7 @@ class Objects:
             await self._client.head_bucket(Bucket=self.settings.bucket)
 
     async def sweep_uploads(self, *, older_than: timedelta) -> int:
-        """Aborts multipart uploads that nobody finished; returns how many."""
+        """Aborts multipart uploads that nobody finished; returns how many. Some servers call all of them new."""
         limit, aborted = datetime.now(UTC) - older_than, 0
         with _translated(self.settings.bucket):
             pages = self._client.get_paginator("list_multipart_uploads").paginate(Bucket=self.settings.bucket)
