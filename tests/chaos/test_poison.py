@@ -4,15 +4,17 @@ import asyncio
 import json
 import statistics
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from random import Random
 from typing import Annotated, Any
 from uuid import UUID
 
 import psycopg
 import pytest
+import structlog
 from pydantic import Field
 from sqlalchemy import text
 
@@ -21,6 +23,7 @@ from pac.contracts.gateway import AgentAppChanged, AgentAppCreated, AgentAppDele
 from pac.contracts.topics import ServiceName
 from pac.eventlog import EventLog, Message
 from pac.servicekit.kafka import Subscription
+from pac.servicekit.logging import configure_logging
 from pac.servicekit.service import Service
 from pac.servicekit.settings import ServiceSettings
 from pac.testkit.chaos import seed_of
@@ -144,10 +147,19 @@ class Ground:
         return json.loads(said.out)["messages"]
 
 
+@pytest.fixture
+def as_a_process_logs(tmp_path: Path) -> Iterator[None]:
+    """What a message costs that is set aside is to a good part what is told of it."""
+    with (tmp_path / "log").open("w") as file:
+        configure_logging("deployments", "json", "info", file)
+        yield
+        structlog.reset_defaults()
+
+
 @pytest.mark.chaos
 @pytest.mark.timeout(1200)
 async def test_poison_slows_nobody_and_is_replayed_once(
-    kafka_server: KafkaServer, database_of: DatabaseOf, event_log_of: EventLogOf
+    as_a_process_logs: None, kafka_server: KafkaServer, database_of: DatabaseOf, event_log_of: EventLogOf
 ) -> None:
     seed = seed_of()
 
@@ -180,6 +192,7 @@ async def test_poison_slows_nobody_and_is_replayed_once(
             for poisoned in (True, False) if number % 2 else (False, True):
                 last = await ground(poisoned=poisoned)
                 taken[poisoned] = await seconds(last, poisoned=poisoned)
+                print(f"{'with' if poisoned else 'without'} poison {taken[poisoned]:.2f} s")  # noqa: T201 - as below
                 if poisoned:
                     poisonous = last
             ratios.append(taken[True] / taken[False])
