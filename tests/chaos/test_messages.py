@@ -6,7 +6,6 @@ import shutil
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
-from random import Random
 from typing import Any
 
 import pytest
@@ -17,6 +16,7 @@ from pac.cli.local.services import service_specs
 from pac.contracts.topics import ServiceName
 from pac.testkit.chaos import Bench, Load, Row, Scene, Show, bench, seed_of
 from pac.testkit.chaos.scenario import laws_of, scene, told
+from pac.testkit.chaos.schedule import draws
 from pac.testkit.chaos.states import differences, final_states, heads_of, tables_of
 from pac.testkit.holds import Figure
 from pac.testkit.pac_up import command
@@ -58,7 +58,7 @@ async def ran(row: Row, folder: Path, seed: int, *, repeating: bool) -> Ran:
     """Apps side by side, the deployments of each one after the other, so that only messages could change an end."""
     services = repeating_services(seed) if repeating else service_specs
     async with bench(folder, make_services=services) as running:
-        random = Random(seed)  # noqa: S311 - draws deployments, hides nothing
+        random = draws(seed)
         load = Load(running, folder, random)
         await load.open(TENANTS)
         for number in range(0, TENANTS, 5):  # some have too few credits

@@ -15,6 +15,7 @@ from pac.cli.local.stack import LocalStack
 from pac.servicekit.objects import ObjectChanged, ObjectMissing, Objects, ObjectsSettings
 from pac.testkit.chaos import Bench, Row, Scene, Show, bench, seed_of, under
 from pac.testkit.chaos.faulty_s3 import FaultyS3, faulty_s3
+from pac.testkit.chaos.schedule import draws
 from pac.testkit.holds import Figure
 from pac.testkit.whole import PACKAGES, World
 
@@ -71,7 +72,7 @@ async def test_objects_that_err_and_stall(tmp_path: Path, show: Show) -> None:
         200,
         "the laws; no `completed` without its object at the right sha256",
     )
-    random = Random(seed_of())  # noqa: S311 - draws faults, hides nothing
+    random = draws(seed_of())
     found: list[WithS3] = []
 
     @asynccontextmanager

@@ -27,6 +27,7 @@ from pac.servicekit.logging import configure_logging
 from pac.servicekit.service import Service
 from pac.servicekit.settings import ServiceSettings
 from pac.testkit.chaos import seed_of
+from pac.testkit.chaos.schedule import draws
 from pac.testkit.eventually import eventually
 from pac.testkit.holds import holding
 from pac.testkit.kafka import KafkaServer, Stream
@@ -168,7 +169,7 @@ async def test_poison_slows_nobody_and_is_replayed_once(
         database = await database_of()
         async with await psycopg.AsyncConnection.connect(database.url, autocommit=True) as connection:
             await connection.execute(EFFECTS)
-        drawn = messages(Random(seed), poisoned=poisoned)  # noqa: S311 - draws faults, hides nothing
+        drawn = messages(draws(seed), poisoned=poisoned)
         await kafka_server.publish(*drawn)
         return Ground(kafka_server, database, await event_log_of(ServiceName.DEPLOYMENTS, database=database))
 

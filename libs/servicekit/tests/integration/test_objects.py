@@ -6,7 +6,6 @@ import os
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
-from random import Random
 from typing import Any
 
 import pytest
@@ -15,6 +14,7 @@ from aiohttp import ClientSession, web
 from pac.cli.local.ports import free_port
 from pac.servicekit.objects import ObjectChanged, ObjectMissing, Objects, ObjectsSettings, ObjectsUnavailable
 from pac.testkit.chaos.faulty_s3 import Error, FaultyS3, faulty_s3
+from pac.testkit.chaos.schedule import draws
 
 MIB = 1024 * 1024
 
@@ -170,7 +170,7 @@ class LosesOneAnswer(FaultyS3):
 
 async def test_an_upload_whose_completion_went_unheard_is_an_outage(objects_settings: ObjectsSettings) -> None:
     """The client asks again, and is told that there is no such upload: it is done, or it is not."""
-    async with faulty_s3(objects_settings.endpoint_url, Random(0), LosesOneAnswer) as proxy:  # noqa: S311 - no secret
+    async with faulty_s3(objects_settings.endpoint_url, draws(0), LosesOneAnswer) as proxy:
         behind = objects_settings.model_copy(update={"endpoint_url": proxy.endpoint})
         async with Objects(behind) as objects:
             with pytest.raises(ObjectsUnavailable):

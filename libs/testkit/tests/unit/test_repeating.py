@@ -1,12 +1,12 @@
-"""The producer of the fault bench that repeats and shuffles: every message at least once, told only when acknowledged."""
+"""The producer that repeats and shuffles: every message at least once, told only when all of it is acknowledged."""
 
 import asyncio
 from collections import Counter
 from collections.abc import Awaitable
-from random import Random
 from typing import Any
 
 from pac.testkit.chaos.repeating import COPIES_MAX, Repeating
+from pac.testkit.chaos.schedule import draws
 
 
 class Broker:
@@ -33,7 +33,7 @@ async def sent(producer: Repeating, count: int) -> list[Awaitable[Any]]:
 
 async def test_every_message_comes_one_to_three_times_in_another_order() -> None:
     broker = Broker()
-    producer = Repeating(broker, Random(1))
+    producer = Repeating(broker, draws(1))
     await asyncio.gather(*await sent(producer, 50))
     copies = Counter(broker.said)
     assert len(copies) == 50
@@ -45,7 +45,7 @@ async def test_the_same_seed_draws_the_same() -> None:
     said = []
     for _ in range(2):
         broker = Broker()
-        await asyncio.gather(*await sent(Repeating(broker, Random(7)), 20))
+        await asyncio.gather(*await sent(Repeating(broker, draws(7)), 20))
         said.append(broker.said)
     assert said[0] == said[1]
 
@@ -53,5 +53,5 @@ async def test_the_same_seed_draws_the_same() -> None:
 async def test_what_is_not_taken_is_told_of_every_message() -> None:
     broker = Broker()
     broker.away = True
-    told = await asyncio.gather(*await sent(Repeating(broker, Random(1)), 3), return_exceptions=True)
+    told = await asyncio.gather(*await sent(Repeating(broker, draws(1)), 3), return_exceptions=True)
     assert [type(one) for one in told] == [ConnectionError] * 3

@@ -17,6 +17,7 @@ import structlog
 
 from pac.servicekit import broker, run
 from pac.servicekit.settings import KafkaSettings
+from pac.testkit.chaos.schedule import draws
 
 logger = structlog.get_logger(__name__)
 WINDOW_SECONDS = 0.25
@@ -75,7 +76,7 @@ class Repeating:
 
 
 def main(service: str) -> None:
-    random = Random(f"{os.environ['PAC_CHAOS_SEED']} {service}")  # noqa: S311 - draws faults, hides nothing
+    random = draws(f"{os.environ['PAC_CHAOS_SEED']} {service}")
 
     def repeating(settings: KafkaSettings) -> Repeating:
         return Repeating(broker.kafka_producer(settings), random)

@@ -15,7 +15,7 @@ from typing import Any, Generic, TypeVar
 from pac.testkit.chaos.bench import Ground
 from pac.testkit.chaos.leftovers import nothing_left_over
 from pac.testkit.chaos.load import Load
-from pac.testkit.chaos.schedule import seed_of
+from pac.testkit.chaos.schedule import draws, seed_of
 from pac.testkit.chaos.table import table
 from pac.testkit.holds import Figure, Result, is_keeping, keep
 from pac.testkit.whole import World
@@ -76,7 +76,7 @@ async def scene(
     row: Row, ground: G, folder: Path, *, seed: int | None = None, tenants: int = 10
 ) -> AsyncIterator[Scene[G]]:
     seed = seed_of() if seed is None else seed
-    random = Random(seed)  # noqa: S311 - draws faults, hides nothing
+    random = draws(seed)
     load = Load(ground, folder, random)
     await load.open(tenants)
     ground.note("everything is ready")

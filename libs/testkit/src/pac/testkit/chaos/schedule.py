@@ -21,6 +21,11 @@ def seed_of() -> int:
     return int(os.environ.get(SEED) or secrets.randbelow(1_000_000))
 
 
+def draws(seed: int | str) -> Random:
+    """The one place where chance comes from; it hides nothing."""
+    return Random(seed)  # noqa: S311 - see above
+
+
 @dataclass
 class Armed:
     service: str
