@@ -57,7 +57,7 @@ async def test_everything_killed_at_once(tmp_path: Path, show: Show) -> None:
         seconds = await scene.ground.up()
         return {"processes killed": killed, "up again after": f"{seconds:.1f} s"}
 
-    await show(under(row, tmp_path, detached(tmp_path), faults, pace=0.5))
+    await show(under(row, tmp_path, detached(tmp_path), faults, pace=0.5, at_most=row.lowered))
 
 
 async def test_postgres_killed_again_and_again(tmp_path: Path, show: Show) -> None:

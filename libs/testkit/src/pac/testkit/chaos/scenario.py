@@ -48,13 +48,10 @@ class Row:
         """So often, or so many seconds, in a run of this size."""
         return round(max(least, full * self.scale))
 
-    def result(self, *, held: bool, figures: Mapping[str, Figure], seconds: float, seed: int | None = None) -> Result:
-        load = f"{self.lowered} deployments"
-        return Result(self.name, self.fault, load, self.law, held, figures, round(seconds, 1), seed)
-
-    def keep(self, result: Result) -> None:
+    def keep(self, one: "Scene[Any]", figures: Mapping[str, Figure], *, held: bool) -> None:
         if is_keeping() and self.scale == 1 and not self.short:
-            keep(result)
+            load, seconds = f"{len(one.load.accepted)} deployments", round(one.ground.seconds, 1)
+            keep(Result(self.name, self.fault, load, self.law, held, figures, seconds, one.seed))
 
 
 @dataclass(frozen=True)
@@ -90,6 +87,7 @@ async def under(
     faults: Faults[G],
     *,
     pace: float = 1.0,
+    at_most: int | None = None,
     good_may_fail: bool = False,
 ) -> str:
     """The table as text; AssertionError with it when something did not hold. The PAC ends before that."""
@@ -103,7 +101,7 @@ async def under(
 
         async with load.looking():
             task = asyncio.create_task(faulty())
-            await load.keep_deploying(task, at_least=row.lowered, at_most=5 * row.deployments, pace=pace)
+            await load.keep_deploying(task, at_least=row.lowered, at_most=at_most or 5 * row.deployments, pace=pace)
             await task
             ground.note("all accepted")
             await load.all_ended(seconds=400)
@@ -127,10 +125,8 @@ def told(one: Scene[Any], figures: Mapping[str, Figure], laws: list[str]) -> str
     row, ground, load = one.row, one.ground, one.load
     missed = [f"{each.service} never came by {each.point}" for each in ground.armed if not each.hit]
     held = not (load.faults or laws or missed)
-    shown: dict[str, Figure] = {"deployments": len(load.accepted), **figures}
-    shown["slowest GET"] = f"{load.slowest_get_seconds:.1f} s"
     text = table(row.name, ground, load, [*laws, *missed], seed=one.seed, more=figures)
-    row.keep(row.result(held=held, figures=shown, seconds=ground.seconds, seed=one.seed))
+    row.keep(one, {**figures, "slowest GET": f"{load.slowest_get_seconds:.1f} s"}, held=held)
     if not held:
         raise AssertionError(text)
     return text
