@@ -11,11 +11,11 @@ from pac.contracts.topics import ServiceName
 from pac.testkit.chaos import Armed, Bench, Row, Scene, Show, bench, points_of, under
 from pac.testkit.chaos.consuming import consuming
 from pac.testkit.chaos.everything import Detached, detached
+from pac.testkit.chaos.schedule import BROUGHT_ABOUT
 from pac.testkit.holds import Figure
 from pac.testkit.whole import World
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(3600)]
-BROUGHT_ABOUT = ("parking.before_insert", "parking.after_insert", "parking.before_delete")
 BACK_SECONDS, CONSUMING_SECONDS = 10.0, 30.0
 SERVICES = ("gateway", "packages", "deployments", "billing", "runtime-notifier")
 
@@ -25,9 +25,7 @@ async def test_a_crash_at_every_point(tmp_path: Path, show: Show) -> None:
 
     async def faults(scene: Scene[Bench]) -> Mapping[str, Figure]:
         running, load = scene.ground, scene.load
-        schedule = points_of(scene.random)
-        drawn = [one for points in schedule.values() for one in points]
-        for point in BROUGHT_ABOUT[: row.times(len(BROUGHT_ABOUT))]:
+        for point in BROUGHT_ABOUT:
             # The gateway crashes before it says that there is an account; the deployment is heard of first.
             parking = Armed("billing", point, 1)
             await running.arm(parking)
@@ -36,10 +34,7 @@ async def test_a_crash_at_every_point(tmp_path: Path, show: Show) -> None:
             await load.deploy(1)
             hit = await running.all_hit([parking], seconds=60)
             running.note(f"billing {'crashed at' if hit else 'did not come by'} {point}")
-        few = drawn[: row.times(len(drawn), least=3)]
-        await running.crash_side_by_side(
-            {service: [one for one in points if one in few] for service, points in schedule.items()}, seconds=180
-        )
+        await running.crash_side_by_side(points_of(scene.random), seconds=180)
         points = {one.point for one in running.armed if one.hit}
         return {"points": len(points), "crashes": sum(one.hit for one in running.armed)}
 
