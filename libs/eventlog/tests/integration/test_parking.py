@@ -116,6 +116,42 @@ async def test_what_an_early_message_waits_for_may_be_parked_from_another_topic(
         await empty(parking)
 
 
+def said(version: int, offset: int, *, stream: str = "app-a") -> Raw:
+    headers = [("ce_subject", stream.encode()), ("ce_sequence", str(version).encode())]
+    return Raw("gateway.events", 0, offset, b"a", b"{}", headers)
+
+
+async def test_what_an_early_message_waits_for_may_be_parked_behind_it(event_log: EventLog) -> None:
+    """A replay says what was lost after what followed it, and repeats it."""
+    parking, handled = Parking(event_log, "packages", patience=QUICK), list[int]()
+
+    async def handle(message: Raw) -> None:
+        version = int(dict(message.headers)["ce_sequence"])
+        if version > len(handled) + 1:
+            raise TooEarly(f"seen up to {len(handled)}")
+        if version == len(handled) + 1:
+            handled.append(version)
+
+    for offset, version in enumerate((3, 2, 3, 1, 2, 1)):
+        await parking.park(said(version, offset), "behind", early=True)
+    async with running(parking, handle):
+        await empty(parking)
+    assert handled == [1, 2, 3]
+
+
+async def test_only_its_own_stream_and_a_version_pass_an_early_message(event_log: EventLog) -> None:
+    parking, handler = Parking(event_log, "packages", patience=PATIENT), Handler()
+    handler.faults["a"] = TooEarly("not yet")
+    await parking.park(said(5, 0), "early", early=True)
+    await parking.park(said(3, 1, stream="app-b"), "behind", early=True)
+    await parking.park(said(6, 2), "behind", early=True)
+    await parking.park(Raw("gateway.events", 0, 3, b"a", b"{}", [("ce_sequence", b"no number")]), "", early=True)
+    await parking.heard("a")
+    while await parking.step(handler):
+        pass
+    assert handler.tried == [("a", 0)]
+
+
 async def test_a_broken_message_holds_back_what_came_later_on_any_topic(event_log: EventLog) -> None:
     parking, handler = Parking(event_log, "packages", patience=QUICK), Handler()
     broken = asyncio.Event()

@@ -60,13 +60,16 @@ class Leftovers:
             await connection.execute(delete(leftovers).where(leftovers.c.key == key))
 
     async def sweep(self, key: str, age: timedelta) -> bool:
-        """Removes the object if it is still noted. The note is locked meanwhile: nobody can come to refer to it."""
+        """Removes the object, however far it has come, if it is still noted.
+
+        The note is locked meanwhile: nobody can come to refer to it.
+        """
         noted = (leftovers.c.key == key) & (leftovers.c.noted_at < self.clock() - age)
         with unavailable("the log"):
             async with self.log.engine.begin() as connection:
                 if not (await connection.execute(delete(leftovers).where(noted))).rowcount:
                     return False
-                await self.objects.delete(key)
+                await self.objects.abandon(key)
         return True
 
     async def older_than(self, age: timedelta) -> list[str]:
