@@ -79,6 +79,21 @@ async def test_any_cut_into_batches_gives_the_same_tables(hub: Hub) -> None:
         assert at_once == await project(hub, [log[a:b] for a, b in zip([0, *cuts], [*cuts, len(log)], strict=True)])
 
 
+async def test_how_long_they_took_is_the_same_sum_in_any_order(hub: Hub) -> None:
+    account = uuid4()
+    hub.limits = type(hub.limits)(per_account=100, overall=100)
+    deployments = [await hub.held(account, uuid4()) for _ in range(3)]
+    await hub.dispatcher().dispatch()
+    for deployment in deployments:
+        later(hub, seconds=0.1)  # 0.1, 0.2 and 0.3 s: as binary fractions their sum depends on the order
+        await hub.completed(deployment)
+    log = await hub.envelopes()
+    each = (await project(hub, [[one] for one in log]))["minutes"]
+    last = [n for n, one in enumerate(log) if one.event.type == "DeploymentCompleted"][1]
+    assert each == (await project(hub, [log[:last], log[last:]]))["minutes"]
+    assert [str(row["seconds"]) for row in each] == ["0.600000"]
+
+
 async def test_a_status_that_came_and_went_leaves_the_same_row_in_any_batch(hub: Hub) -> None:
     deployment = await hub.held(uuid4(), uuid4())
     await hub.dispatcher().dispatch()

@@ -18,12 +18,12 @@ from pac.contracts.topics import ServiceName
 from pac.eventlog.crashpoints import reach
 from pac.eventlog.engine import Driver, driver_of, translated, unavailable
 from pac.eventlog.metrics import APPENDED
-from pac.eventlog.reading import BACKLOG, CLUSTER, END, EVENTS, HISTORY, READ, WATERMARK, position_of
+from pac.eventlog.reading import BACKLOG, CLUSTER, END, EVENTS, HISTORY, MOVE_OVER, READ, WATERMARK, position_of
 from pac.eventlog.record import envelope_from, placed_from
-from pac.eventlog.transaction import LOAD, SEEN, Transaction, folded
+from pac.eventlog.together import AnyCause, Call, Together
+from pac.eventlog.transaction import LOAD, SEEN, Opening, Transaction, begin, folded
 from pac.eventlog.types import (
     AlreadySeen,
-    Cause,
     Conflict,
     Decider,
     LogUnavailable,
@@ -31,6 +31,7 @@ from pac.eventlog.types import (
     Placed,
     Position,
     Recorded,
+    Span,
 )
 from pac.eventlog.wake import Ticket, Wake
 
@@ -40,8 +41,6 @@ T = TypeVar("T")
 E = TypeVar("E", bound=Event)
 
 Then = Callable[[Transaction, S, Sequence[E], S], Awaitable[None]]
-AnyCause = Cause | Message[Any]
-
 ATTEMPTS = 10
 PROBE_SECONDS = 0.25
 PROBE_PAUSE_SECONDS = 0.01
@@ -62,6 +61,7 @@ class EventLog:
         self._wake = Wake(engine.url)
         self._probes = asyncio.Semaphore(PROBES_AT_ONCE)
         self._draining = asyncio.Event()
+        self._together = Together(self._opened)
 
     # ---- writing -----------------------------------------------------------------------------------------------
 
@@ -80,25 +80,10 @@ class EventLog:
         Raises what `decide` raises; AlreadySeen for an old message; LogUnavailable, after which it is not known
         whether it happened: doing it again is harmless with a message or with a decider that knows its news.
         """
-        stream = decider.stream(stream_id)
         for attempt in range(ATTEMPTS):
+            call = Call(decider, decider.stream(stream_id), command, cause, then, locks)
             try:
-                async with self._opened(cause) as tx:
-                    rows = await tx.begin((stream,), locks, load=stream)
-                    before = tx.folded(decider, stream, rows)
-                    events = decider.decide(before.state, command)
-                    after = decider.fold(events, before.state)
-                    if then is None and events:
-                        reach("execute.before_commit")
-                        version = await tx.append_and_commit(stream, events, expected_version=before.version)
-                    else:
-                        version = await tx.append(stream, events, expected_version=before.version)
-                        if then is not None:
-                            await then(tx, before.state, events, after)
-                        reach("execute.before_commit")
-                        await tx.commit()
-                    reach("execute.after_commit")
-                    return Recorded(after, version)
+                return await self._together.execute(call)
             except Conflict:
                 if attempt == ATTEMPTS - 1:
                     raise
@@ -110,32 +95,41 @@ class EventLog:
         self, *streams: str, cause: AnyCause, locks: Sequence[str] = ()
     ) -> AsyncIterator[Transaction]:
         """Streams and locks are taken first, sorted; then the inbox row if the cause is a message; commit at exit."""
-        async with self._opened(cause) as tx:
-            await tx.begin(streams, locks)
+        async with self._opened((cause,)) as (tx,):
+            (found,) = await begin([Opening(tx, streams, locks)])
+            if isinstance(found, Exception):
+                raise found
             yield tx
             reach("transaction.before_commit")
             await tx.commit()
             reach("transaction.after_commit")
 
     @asynccontextmanager
-    async def _opened(self, cause: AnyCause) -> AsyncIterator[Transaction]:
+    async def _opened(self, causes: Sequence[AnyCause]) -> AsyncIterator[list[Transaction]]:
+        """A transaction for each cause, all on one connection: they are committed together."""
         with unavailable("the log"):
             async with self.engine.connect() as connection:
                 driver = await driver_of(connection)
                 await driver.set_autocommit(True)  # else psycopg spends a round trip on a BEGIN of its own
-                tx = Transaction(connection, driver, self.service, cause)
+                txs = [Transaction(connection, driver, self.service, cause) for cause in causes]
                 try:
-                    yield tx
+                    yield txs
                 except BaseException as error:
                     await _given_up(connection, driver, error)
                     raise
                 await driver.set_autocommit(False)
-        # Only here: a reader that is woken earlier finds nothing.
-        APPENDED.labels(self.service.value).inc(tx.appended)
-        if tx.appended or tx.wakes:
+        self._committed([tx for tx in txs if not tx.is_left_out])
+
+    def _committed(self, txs: Sequence[Transaction]) -> None:
+        """Only after the commit: a reader that is woken earlier finds nothing."""
+        APPENDED.labels(self.service.value).inc(sum(tx.appended for tx in txs))
+        if any(tx.appended or tx.wakes for tx in txs):
             self._wake.committed()
-        for tell in tx.after_commit:
-            tell()
+        for tx in txs:
+            if tx.message is not None:
+                tx.message.hearing.is_recorded = True
+            for tell in tx.after_commit:
+                tell()
 
     async def advance(self, message: Message[Any]) -> bool:
         """Moves the inbox over a message that has no effect; False if it had been seen. TooEarly on a gap."""
@@ -144,6 +138,21 @@ class EventLog:
                 return True
         except AlreadySeen:
             return False
+
+    async def move_over(self, consumer: str, spans: Sequence[Span]) -> list[Span]:
+        """Moves the inbox over events that have no effect, all at once. Gives those that it did not move over.
+
+        These have a gap before them, or another replica was at the same place: each message has to be looked at.
+        """
+        asked = {
+            "consumer": consumer,
+            "sources": [span.source for span in spans],
+            "streams": [span.stream for span in spans],
+            "firsts": [span.first for span in spans],
+            "lasts": [span.last for span in spans],
+        }
+        moved = set(await self._rows(MOVE_OVER, asked))
+        return [span for span in spans if (span.source, span.stream) not in moved]
 
     # ---- reading -----------------------------------------------------------------------------------------------
 
@@ -218,7 +227,7 @@ class EventLog:
                 f"restored from a dump? Stop the service and run: pac log rebase {self.service.value}"
             )
 
-    async def _rows(self, statement: str, parameters: tuple[Any, ...]) -> list[tuple[Any, ...]]:
+    async def _rows(self, statement: str, parameters: tuple[Any, ...] | dict[str, Any]) -> list[tuple[Any, ...]]:
         async with self.reading() as connection:
             cursor = await (await driver_of(connection)).execute(statement, parameters)
             return await cursor.fetchall()
@@ -267,6 +276,7 @@ class EventLog:
             await connection.execute(text("SELECT 1"))
 
     async def close(self) -> None:
+        await self._together.close()
         await self._wake.close()
         await self.engine.dispose()
 

@@ -25,6 +25,24 @@ HISTORY = """
 SELECT stream, version, data::text, metadata::text FROM log.events WHERE stream = %s ORDER BY version
 """
 
+# Everything that is known is moved by one statement; a span is left out where something before it is missing.
+MOVE_OVER = """
+WITH span AS (
+    SELECT * FROM unnest(%(sources)s::text[], %(streams)s::text[], %(firsts)s::bigint[], %(lasts)s::bigint[])
+        AS span (source, stream, first, last)
+), opened AS (
+    INSERT INTO log.inbox (consumer, source, stream, version)
+    SELECT %(consumer)s, source, stream, last FROM span WHERE first = 1
+    ON CONFLICT DO NOTHING RETURNING source, stream
+), moved AS (
+    UPDATE log.inbox AS seen SET version = greatest(seen.version, span.last) FROM span
+    WHERE seen.consumer = %(consumer)s AND seen.source = span.source AND seen.stream = span.stream
+        AND seen.version >= span.first - 1
+    RETURNING seen.source, seen.stream
+)
+SELECT source, stream FROM opened UNION ALL SELECT source, stream FROM moved
+"""
+
 BACKLOG = """
 SELECT coalesce(extract(epoch FROM clock_timestamp() - (
     SELECT e.recorded_at FROM log.events AS e

@@ -14,9 +14,10 @@ from pac.contracts.base import Event, iso
 from pac.contracts.envelope import Envelope
 from pac.contracts.topics import EVENTS_OF, ServiceName
 from pac.contracts.upcasting import UPCASTERS, Upcasters
-from pac.eventlog.types import Cause, Placed
+from pac.eventlog.types import Cause, EventTooLarge, Placed
 
 GENESIS = bytes(32)  # what stands before the first event of a stream
+EVENT_MAX_BYTES = 900 * 1024  # Kafka takes 1 MiB with key and headers; an event that it refuses would stop the relay
 
 
 @dataclass(frozen=True)
@@ -43,13 +44,14 @@ def chained(
 
 
 def rows_for(stream: str, head: Head, events: Sequence[Event], cause: Cause) -> tuple[list[Any], Head]:
-    """Parameters of the INSERT, seven per event, and the stream's new head."""
+    """Parameters of the INSERT, seven per event, and the stream's new head. Raises EventTooLarge."""
     parameters: list[Any] = []
     version, digest = head.version, head.hash
     because = cause_to(cause)
     for event in events:
         version += 1
         data = event.model_dump(mode="json")
+        text = _bounded(event, stream, orjson.dumps(data))
         metadata = {**because, "id": str(uuid7()), "data_version": event.data_version}
         digest = chained(
             digest, stream=stream, version=version, type_=event.type, data=data, metadata=metadata, at=event.at
@@ -58,12 +60,18 @@ def rows_for(stream: str, head: Head, events: Sequence[Event], cause: Cause) -> 
             stream,
             version,
             event.type,
-            orjson.dumps(data).decode(),
+            text,
             orjson.dumps(metadata).decode(),
             event.at,
             digest,
         )
     return parameters, Head(version, digest)
+
+
+def _bounded(event: Event, stream: str, data: bytes) -> str:
+    if len(data) > EVENT_MAX_BYTES:
+        raise EventTooLarge(f"{event.type} on {stream} has {len(data)} bytes, {EVENT_MAX_BYTES} are allowed")
+    return data.decode()
 
 
 def cause_to(cause: Cause) -> dict[str, str]:

@@ -5,6 +5,7 @@ its stream could append later with an older xid, and readers would see the strea
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, TypeVar, cast
 from uuid import UUID
 
@@ -39,15 +40,17 @@ PREPARE pac_load (text) AS
     FROM log.events WHERE stream = $1 ORDER BY version;
 PREPARE pac_append (text, bigint, text, jsonb, jsonb, timestamptz, bytea) AS
     INSERT INTO log.events (stream, version, type, data, metadata, at, hash) VALUES ($1, $2, $3, $4, $5, $6, $7);
-PREPARE pac_hear (text, text, text, bigint) AS
+PREPARE pac_hear (text, text, text, bigint, bigint) AS
     INSERT INTO log.inbox AS seen (consumer, source, stream, version)
-    SELECT $1, $2, $3, $4 WHERE $4 = 1
+    SELECT $1, $2, $3, $5 WHERE $4 = 1
         OR EXISTS (SELECT FROM log.inbox AS known WHERE (known.consumer, known.source, known.stream) = ($1, $2, $3))
     ON CONFLICT ON CONSTRAINT inbox_pkey
-    DO UPDATE SET version = excluded.version WHERE seen.version = excluded.version - 1
+    DO UPDATE SET version = excluded.version WHERE seen.version < $5 AND seen.version >= $4 - 1
 """
 BEGIN = "BEGIN ISOLATION LEVEL READ COMMITTED"
-EVENTS_PER_TEXT = 200
+APPEND = "EXECUTE pac_append (%s, %s, %s, %s, %s, %s, %s)"
+ROW_WIDTH = 7
+STATEMENTS_PER_TEXT = 200
 
 Row = tuple[Any, ...]
 
@@ -62,9 +65,10 @@ class Transaction:
         self.after_commit: list[Callable[[], None]] = []
         self.appended = 0
         self.wakes = False
+        self.is_left_out = False  # its message is not heard: nothing of it is in the commit
         self._driver = driver
         self._service = service
-        self._message = cause if isinstance(cause, Message) else None
+        self.message = cause if isinstance(cause, Message) else None
         self.cause = cause.cause if isinstance(cause, Message) else cause
         self._heads: dict[str, Head | None] = {}  # of the locked streams; None: not read yet
 
@@ -91,25 +95,8 @@ class Transaction:
 
     async def append(self, stream: str, events: Sequence[Event], *, expected_version: int) -> int:
         """The stream's new version. Raises Conflict if it is not at `expected_version`."""
-        return await self._append(stream, events, expected_version, commit=False)
-
-    async def _append(self, stream: str, events: Sequence[Event], expected_version: int, *, commit: bool) -> int:
-        self._owned(stream)
-        if (head := self._heads[stream]) is None:
-            found = await (await self._driver.execute(HEAD, (stream,))).fetchone()
-            head = Head(*found) if found else Head()
-        if head.version != expected_version:
-            raise Conflict(stream, expected_version, head.version)
-        for first in range(0, len(events), EVENTS_PER_TEXT):
-            some = events[first : first + EVENTS_PER_TEXT]
-            parameters, head = rows_for(stream, head, some, self.cause)
-            parts = ["EXECUTE pac_append (%s, %s, %s, %s, %s, %s, %s)"] * len(some)
-            if commit and first + EVENTS_PER_TEXT >= len(events):
-                parts.append("COMMIT")
-            await self._say(parts, parameters)
-        self._heads[stream] = head
-        self.appended += len(events)
-        return head.version
+        (version,) = await append_all([(self, stream, events, expected_version)])
+        return version
 
     def wake(self) -> None:
         """After the commit wakes whoever waits for this log, as an append does: for a change of rows alone."""
@@ -117,44 +104,10 @@ class Transaction:
 
     # ---- what EventLog calls -----------------------------------------------------------------------------------
 
-    async def begin(self, streams: Sequence[str], locks: Sequence[str], *, load: str | None = None) -> list[Row]:
-        """Locks, inbox row and the events of `load`, in one round trip, each statement with a snapshot of its own."""
-        self._heads = dict.fromkeys(streams)
-        parts = [BEGIN, *(f"SELECT pg_advisory_xact_lock({key})" for key in lock_keys((*streams, *locks)))]
-        parameters: list[Any] = []
-        if self._message is not None:
-            told = self._message.envelope
-            parts.append("EXECUTE pac_hear (%s, %s, %s, %s)")
-            parameters += (self._message.consumer, told.source, told.stream, told.version)
-        heard_at = len(parts) - 1
-        if load is not None:
-            parts.append("EXECUTE pac_load (%s)")
-            parameters.append(load)
-        if not self.connection.info.get("pac_prepared"):
-            await self._driver.execute(PREPARE)
-            self.connection.info["pac_prepared"] = True
-        cursor = await self._say(parts, parameters)
-        results = [cursor.rowcount]
-        while cursor.nextset():
-            results.append(cursor.rowcount)
-        if self._message is not None and results[heard_at] == 0:
-            await self._refuse_message()
-        return [] if load is None else await cursor.fetchall()
-
-    async def _say(self, parts: Sequence[str], parameters: Sequence[Any]) -> psycopg.AsyncClientCursor[Row]:
-        """Several statements as one text, in one round trip; each still has a snapshot of its own."""
-        cursor = psycopg.AsyncClientCursor(self._driver)
-        await cursor.execute(";".join(parts).encode(), parameters)
-        return cursor
-
     def folded(self, decider: Decider[S, C, E], stream: str, rows: Sequence[Row]) -> Recorded[S]:
         if stream in self._heads:
             self._heads[stream] = Head(rows[-1][0], rows[-1][2]) if rows else Head()
         return folded(self._service, decider, rows)
-
-    async def append_and_commit(self, stream: str, events: Sequence[Event], *, expected_version: int) -> int:
-        """Both in one round trip; for when nothing else is to be written after the events."""
-        return await self._append(stream, events, expected_version, commit=True)
 
     async def commit(self) -> None:
         await self._driver.commit()
@@ -163,14 +116,115 @@ class Transaction:
         if stream not in self._heads:
             raise ValueError(f"{stream} is not among the streams that this transaction has locked")
 
-    async def _refuse_message(self) -> None:
-        assert self._message is not None
-        told = self._message.envelope
-        found = await (await self._driver.execute(SEEN, (self._message.consumer, told.source, told.stream))).fetchone()
+    async def _head(self, stream: str, expected_version: int) -> Head:
+        self._owned(stream)
+        if (head := self._heads[stream]) is None:
+            found = await (await self._driver.execute(HEAD, (stream,))).fetchone()
+            head = Head(*found) if found else Head()
+        if head.version != expected_version:
+            raise Conflict(stream, expected_version, head.version)
+        return head
+
+    async def _say(self, parts: Sequence[str], parameters: Sequence[Any]) -> psycopg.AsyncClientCursor[Row]:
+        """Several statements as one text, in one round trip; each still has a snapshot of its own."""
+        cursor = psycopg.AsyncClientCursor(self._driver)
+        await cursor.execute(";".join(parts).encode(), parameters)
+        return cursor
+
+    async def _why_not_heard(self) -> AlreadySeen | TooEarly:
+        assert self.message is not None
+        told, consumer = self.message.envelope, self.message.consumer
+        found = await (await self._driver.execute(SEEN, (consumer, told.source, told.stream))).fetchone()
         seen = found[0] if found else 0
         if seen >= told.version:
-            raise AlreadySeen(f"{self._message.consumer} has seen {told.stream} up to {seen}")
-        raise TooEarly(f"{self._message.consumer} has seen {told.stream} up to {seen}, not yet {told.version - 1}")
+            return AlreadySeen(f"{consumer} has seen {told.stream} up to {seen}")
+        due = told.version - self.message.hearing.passed - 1
+        return TooEarly(f"{consumer} has seen {told.stream} up to {seen}, not yet {due}")
+
+
+@dataclass(frozen=True)
+class Opening:
+    """How a transaction begins: the streams and locks that it takes, and the stream whose events it wants to see."""
+
+    tx: Transaction
+    streams: Sequence[str]
+    locks: Sequence[str]
+    load: str | None = None
+
+
+async def begin(openings: Sequence[Opening]) -> list[list[Row] | AlreadySeen | TooEarly]:
+    """Locks, inbox rows and the events to load, in one round trip; all openings are of one connection.
+
+    Instead of its rows an opening gets why its message is not to be heard; nothing is written for it then.
+    """
+    first = openings[0].tx
+    names = [name for opening in openings for name in (*opening.streams, *opening.locks)]
+    parts = [BEGIN, *(f"SELECT pg_advisory_xact_lock({key})" for key in lock_keys(names))]
+    parameters: list[Any] = []
+    heard_at, loaded_at = dict[int, int](), dict[int, int]()
+    for number, opening in enumerate(openings):
+        opening.tx._heads = dict.fromkeys(opening.streams)  # noqa: SLF001 - one piece with Transaction
+        if (message := opening.tx.message) is not None:
+            told = message.envelope
+            heard_at[len(parts)] = number
+            parts.append("EXECUTE pac_hear (%s, %s, %s, %s, %s)")
+            parameters += (
+                message.consumer,
+                told.source,
+                told.stream,
+                told.version - message.hearing.passed,
+                told.version,
+            )
+        if opening.load is not None:
+            loaded_at[len(parts)] = number
+            parts.append("EXECUTE pac_load (%s)")
+            parameters.append(opening.load)
+    if not first.connection.info.get("pac_prepared"):
+        await first._driver.execute(PREPARE)  # noqa: SLF001
+        first.connection.info["pac_prepared"] = True
+    cursor = await first._say(parts, parameters)  # noqa: SLF001
+    found: list[list[Row] | AlreadySeen | TooEarly] = [[] for _ in openings]
+    unheard: list[int] = []
+    for at in range(len(parts)):
+        if at in heard_at and cursor.rowcount == 0:
+            unheard.append(heard_at[at])
+        elif at in loaded_at:
+            found[loaded_at[at]] = await cursor.fetchall()
+        cursor.nextset()
+    for number in unheard:
+        found[number] = await openings[number].tx._why_not_heard()  # noqa: SLF001
+    return found
+
+
+Appending = tuple[Transaction, str, Sequence[Event], int]
+
+
+async def append_all(appendings: Sequence[Appending], *, commit: bool = False) -> list[int]:
+    """Events of several streams, each stream once, on one connection: (transaction, stream, events, expected version).
+
+    Gives the new versions. Raises Conflict for a stream that is not where it was expected. With `commit` the last
+    round trip ends the transaction as well.
+    """
+    parts: list[str] = []
+    parameters: list[Any] = []
+    versions: list[int] = []
+    for tx, stream, events, expected_version in appendings:
+        head = await tx._head(stream, expected_version)  # noqa: SLF001 - one piece with Transaction
+        rows, head = rows_for(stream, head, events, tx.cause)
+        parts += [APPEND] * len(events)
+        parameters += rows
+        tx._heads[stream] = head  # noqa: SLF001
+        tx.appended += len(events)
+        versions.append(head.version)
+    if commit:
+        parts.append("COMMIT")
+    say = appendings[0][0]._say if appendings else None  # noqa: SLF001
+    for begin_at in range(0, len(parts), STATEMENTS_PER_TEXT):
+        assert say is not None
+        some = parts[begin_at : begin_at + STATEMENTS_PER_TEXT]
+        width = ROW_WIDTH * begin_at
+        await say(some, parameters[width : width + ROW_WIDTH * some.count(APPEND)])
+    return versions
 
 
 def folded(

@@ -1,7 +1,7 @@
 """The words of the event log that pure code may use: deciders, what they were told, and how they say no."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Generic, NamedTuple, TypeVar
 from uuid import UUID
 
@@ -63,12 +63,21 @@ class Cause:
     traceparent: str | None = None
 
 
+@dataclass
+class Hearing:
+    """How a message stands to its consumer's inbox."""
+
+    passed: int = 0  # how many events of its stream right before it had no effect here: the inbox moves over them too
+    is_recorded: bool = False  # a transaction with the message as its cause is committed
+
+
 @dataclass(frozen=True)
 class Message(Generic[E_co]):
     """An event as `consumer` hears it. A transaction with it as cause writes the consumer's inbox row as well."""
 
     consumer: str
     envelope: Envelope[E_co]
+    hearing: Hearing = field(default_factory=Hearing, compare=False, repr=False)
 
     @property
     def event(self) -> E_co:
@@ -78,6 +87,16 @@ class Message(Generic[E_co]):
     def cause(self) -> Cause:
         told = self.envelope
         return Cause(told.actor, told.correlation_id, told.id, told.traceparent)
+
+
+@dataclass(frozen=True)
+class Span:
+    """Events in a row of one stream, first and last among them."""
+
+    source: str
+    stream: str
+    first: int
+    last: int
 
 
 @dataclass(frozen=True, order=True)
@@ -102,6 +121,10 @@ class Conflict(Exception):  # noqa: N818 - the loser tries again
     def __init__(self, stream: str, expected: int | None = None, actual: int | None = None) -> None:
         super().__init__(f"{stream} is at version {actual}, not {expected}" if expected is not None else stream)
         self.stream, self.expected, self.actual = stream, expected, actual
+
+
+class EventTooLarge(ValueError):  # noqa: N818 - says what is the matter with the event
+    """Nothing is written: Kafka would refuse it, and everything after it would wait for ever."""
 
 
 class LogUnavailable(OSError):  # noqa: N818 - the name says what to do: wait

@@ -13,11 +13,13 @@ from pydantic import TypeAdapter, ValidationError
 from pac.contracts.envelope import NotAnEvent, attributes_of, from_kafka
 from pac.contracts.topics import ServiceName
 from pac.contracts.upcasting import NewerThanKnown
-from pac.eventlog import AlreadySeen, Conflict, EventLog, Message, Raw, TooEarly
+from pac.eventlog import AlreadySeen, Conflict, EventLog, Hearing, Message, Raw, TooEarly
 from pac.servicekit.metrics import Metrics
+from pac.servicekit.passing import Passed, Passing
 
 logger = structlog.get_logger(__name__)
 Handle = Callable[[Message[Any]], Awaitable[None]]
+WithoutEffect = Callable[[Raw, Message[Any]], Awaitable[None]]
 FIRST_PAUSE_SECONDS: Final = 0.05
 LONGEST_PAUSE_SECONDS: Final = 3.0
 NO_TOPIC: Final = ""  # what holds a subject on any topic is broken, not merely too early
@@ -75,6 +77,9 @@ class Handling:
     _away: bool = False
     _until: float = float("inf")
 
+    def __post_init__(self) -> None:
+        self.passing = Passing(self.consumer, self.log)
+
     @property
     def is_out_of_time(self) -> bool:
         """The batch has taken so long that the rest had better be read again: Kafka wants to be polled."""
@@ -83,6 +88,7 @@ class Handling:
     async def look(self, records: Sequence[Raw]) -> None:
         """To be called before a batch, whose time begins here. Raises GivenUp."""
         self._until = time.monotonic() + self.wait_seconds
+        self.passing.clear()  # what a batch before could not settle is read again
 
         async def look() -> str:
             await self.shelf.look(raw.subject for raw in records)
@@ -91,33 +97,76 @@ class Handling:
         await self._in_place(look)
 
     async def take(self, raw: Raw) -> None:
-        """Returns when all effects of the message are in Postgres. Raises GivenUp: then nothing may be acknowledged."""
-        outcome = await self._in_place(lambda: self._take(raw))
+        """Returns when all effects of the message are in Postgres; that one had none is noted until `settle`.
+
+        Raises GivenUp: then nothing may be acknowledged.
+        """
+        outcome = await self._in_place(lambda: self._take(raw, self._note))
         self.metrics.consumed.labels(raw.topic, outcome).inc()
 
-    async def _take(self, raw: Raw) -> str:
-        if self.shelf.holds(raw.subject, raw.topic) and not await self._may_pass(raw):
-            # Marked as early, so that it holds back nothing but its own topic: what is before it does the rest.
-            await self.shelf.put(raw, "behind another message of the same subject", early=True)
-            return "behind"
+    async def settle(self) -> list[Raw]:
+        """To be called after a batch, before anything is acknowledged. Gives the messages that must be read again."""
+        noted = self.passing.all()
+
+        async def settle() -> str:
+            await self._settle(noted)
+            return "settled"
+
         try:
-            await self.attempt(raw)
+            await self._in_place(settle)
+        except GivenUp:
+            return [raw for passed in noted for raw in passed.records]
+        return []
+
+    async def _take(self, raw: Raw, without_effect: WithoutEffect) -> str:
+        if self.shelf.holds(raw.subject, raw.topic):
+            await self._settle(self.passing.of_subject(raw.subject))
+            if not await self._may_pass(raw):
+                return await self._set_behind(raw)
+        try:
+            message = self._read(raw)
+            has_effect = await self._attempt(raw, message, without_effect)
         except TooEarly as early:
             logger.info("message_too_early", topic=raw.topic, subject=raw.subject)
-            await self.shelf.put(raw, f"too early: {early}", early=True)
-            return "early"
+            return await self._set_aside(raw, f"too early: {early}", early=True)
         except OSError:
             raise
         except Unreadable as bad:
             logger.error("message_unreadable", topic=raw.topic, offset=raw.offset, reason=str(bad))  # noqa: TRY400 - the trace would quote the data
-            await self.shelf.put(raw, str(bad), early=False)
-            return "parked"
+            return await self._set_aside(raw, str(bad), early=False)
         except Exception as crash:
             logger.exception("message_set_aside", topic=raw.topic, subject=raw.subject)
-            await self.shelf.put(raw, type(crash).__name__, early=False)
-            return "parked"
+            return await self._set_aside(raw, type(crash).__name__, early=False)
+        if not has_effect:
+            return "passed"
         await self.shelf.heard(raw.subject)
         return "done"
+
+    async def _set_aside(self, raw: Raw, reason: str, *, early: bool) -> str:
+        """Behind what came before it: if that cannot be passed over, the message was tried before its time."""
+        if await self._settle(self.passing.of_subject(raw.subject)):
+            return await self._set_behind(raw)
+        await self.shelf.put(raw, reason, early=early)
+        return "early" if early else "parked"
+
+    async def _set_behind(self, raw: Raw) -> str:
+        # Marked as early, so that it holds back nothing but its own topic: what is before it does the rest.
+        await self.shelf.put(raw, "behind another message of the same subject", early=True)
+        return "behind"
+
+    async def _settle(self, noted: Sequence[Passed]) -> list[Passed]:
+        """Gives those with a gap before them; their messages have been looked at one by one."""
+        left = await self.passing.move_over(noted)
+        for passed in left:
+            try:
+                for raw in passed.records:
+                    await self._take(raw, self._advance)
+            except BaseException:
+                self.passing.put_back(passed)  # what could not be looked at may not be acknowledged
+                raise
+        for subject in {passed.records[0].subject for passed in noted if passed not in left}:
+            await self.shelf.heard(subject)
+        return left
 
     async def _may_pass(self, raw: Raw) -> bool:
         """What others wait for never waits behind them: after a replay, what was lost comes later than what followed.
@@ -135,12 +184,20 @@ class Handling:
 
         TooEarly: for later. OSError: something is away. Anything else: the message or its handler is broken.
         """
-        handle, adapter = self.handlers[raw.topic]
+        await self._attempt(raw, self._read(raw), self._advance)
+
+    def _read(self, raw: Raw) -> Message[Any]:
+        _, adapter = self.handlers[raw.topic]
         try:
             envelope = from_kafka(raw.value, raw.headers, adapter)
         except (NotAnEvent, NewerThanKnown, ValidationError, ValueError) as bad:
             raise Unreadable(_told(bad)) from None
-        message = Message(self.consumer, envelope)
+        return Message(self.consumer, envelope, Hearing(passed=self.passing.before(envelope)))
+
+    async def _attempt(self, raw: Raw, message: Message[Any], without_effect: WithoutEffect) -> bool:
+        """Whether it had an effect; `without_effect` is asked to see to the inbox of one that had none."""
+        handle, _ = self.handlers[raw.topic]
+        envelope = message.envelope
         with structlog.contextvars.bound_contextvars(
             event_id=str(envelope.id), stream=envelope.stream, traceparent=envelope.traceparent or ""
         ):
@@ -148,16 +205,26 @@ class Handling:
                 try:
                     async with asyncio.timeout(self.handler_timeout_seconds):
                         await handle(message)
-                        if await self.log.inbox(self.consumer, envelope.source, envelope.stream) < envelope.version:
-                            await self.log.advance(message)  # the handler had no effect to write
+                        if not message.hearing.is_recorded:
+                            await without_effect(raw, message)
+                            return False
                 except AlreadySeen:
-                    return
+                    pass
                 except Conflict:
                     if races_lost == RACES_LOST:
                         raise
                     await asyncio.sleep(random.uniform(0, 0.01 * 2**races_lost))  # noqa: S311 - spreads, hides nothing
-                else:
-                    return
+                    continue
+                self.passing.forget(envelope)
+                return True
+        raise AssertionError("unreachable")
+
+    async def _note(self, raw: Raw, message: Message[Any]) -> None:
+        if not self.passing.note(raw, message.envelope):
+            await self._advance(raw, message)
+
+    async def _advance(self, _: Raw, message: Message[Any]) -> None:
+        await self.log.advance(message)
 
     async def _in_place(self, step: Callable[[], Awaitable[str]]) -> str:
         """Repeats the step while something is away, with growing pauses; in vain, or at shutdown, GivenUp."""

@@ -229,8 +229,16 @@ class Subscriptions:
                         return mine[done:]
             return []
 
-        undone = await asyncio.gather(*(one_key(mine) for mine in by_key.values()))
+        undone = [*await asyncio.gather(*(one_key(mine) for mine in by_key.values())), await self._settled(records)]
         return [record for rest in undone for record in rest]
+
+    async def _settled(self, records: Records) -> Records:
+        try:
+            return await self.handling.settle()
+        except Exception:
+            logger.exception("consumer_failed")
+            await asyncio.sleep(1.0)
+            return records
 
     async def _acknowledge(self, client: PolledConsumer, records: Records, undone: Records) -> None:
         """Commits what lies before the first undone record of each partition, and goes back to that one."""

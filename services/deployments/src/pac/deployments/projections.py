@@ -4,6 +4,7 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from typing import Any, assert_never, cast, get_args
 from uuid import UUID
 
@@ -129,12 +130,12 @@ class Deployments:
 
     async def _finished(self, tx: AsyncConnection, ended: Sequence[Row]) -> None:
         """`ended` ended in this batch: nothing follows a terminal event, so no row is seen here twice."""
-        sums: dict[datetime, Row] = defaultdict(lambda: {"completed": 0, "failed": 0, "seconds": 0.0})
+        sums: dict[datetime, Row] = defaultdict(lambda: {"completed": 0, "failed": 0, "seconds": Decimal(0)})
         for row in ended:
             minute = sums[row["completed_at"].replace(second=0, microsecond=0)]
             if row["outcome"] == Outcome.SUCCEEDED:
                 minute["completed"] += 1
-                minute["seconds"] += row["duration_seconds"]
+                minute["seconds"] += Decimal(f"{row['duration_seconds']:.6f}")  # exact: the same sum in any order
             elif row["outcome"] == Outcome.FAILED:
                 minute["failed"] += 1
         if not sums:
