@@ -87,7 +87,7 @@ async def test_how_long_they_took_is_the_same_sum_in_any_order(hub: Hub) -> None
     for deployment in deployments:
         later(hub, seconds=0.1)  # 0.1, 0.2 and 0.3 s: as binary fractions their sum depends on the order
         await hub.completed(deployment)
-    log = await hub.envelopes()
+    log = await hub.events()
     each = (await project(hub, [[one] for one in log]))["minutes"]
     last = [n for n, one in enumerate(log) if one.event.type == "DeploymentCompleted"][1]
     assert each == (await project(hub, [log[:last], log[last:]]))["minutes"]

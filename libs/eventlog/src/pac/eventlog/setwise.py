@@ -4,6 +4,7 @@ However many rows and columns, it is one parameter and one plan. A row a stateme
 """
 
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from typing import Any
 
 import orjson
@@ -20,7 +21,7 @@ def upsert(table: Table, rows: Rows, *, adding: Sequence[str] = ()) -> Insert:
     """
     names = [str(one.name) for one in table.c]  # SQLAlchemy's own kind of text is no key of JSON
     objects = [{name: row[name] for name in names} for row in rows]
-    sent = cast(literal(orjson.dumps(objects).decode(), Text), JSON)
+    sent = cast(literal(orjson.dumps(objects, default=_exact).decode(), Text), JSON)
     columns = [column(one.name, one.type) for one in table.c]
     given = func.json_to_recordset(sent).table_valued(*columns, name="given").render_derived(with_types=True)
     write = insert(table).from_select(names, select(*given.c))
@@ -31,3 +32,10 @@ def upsert(table: Table, rows: Rows, *, adding: Sequence[str] = ()) -> Insert:
         if one.name not in keys
     }
     return write.on_conflict_do_update(index_elements=keys, set_=new)
+
+
+def _exact(value: object) -> str:
+    """A number of the type `numeric` travels as text: as a number of JSON it would become a fraction of two."""
+    if isinstance(value, Decimal):
+        return str(value)
+    raise TypeError(f"{type(value).__name__} has no form in JSON")
