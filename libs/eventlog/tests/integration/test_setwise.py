@@ -1,11 +1,12 @@
 """Many rows in one statement are the rows that were given, by the table's own types."""
 
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
 import pytest
-from sqlalchemy import BigInteger, Column, DateTime, Double, MetaData, Table, Text, Uuid, text
+from sqlalchemy import BigInteger, Column, DateTime, Double, MetaData, Numeric, Table, Text, Uuid, text
 
 from pac.eventlog import EventLog
 from pac.eventlog.setwise import upsert
@@ -18,15 +19,18 @@ THINGS = Table(
     Column("number", BigInteger),
     Column("seconds", Double),
     Column("name", Text),
+    Column("total", Numeric),
 )
 MADE = """
-CREATE TABLE read.things (id uuid PRIMARY KEY, at timestamptz, number bigint, seconds double precision, name text)
+CREATE TABLE read.things (id uuid PRIMARY KEY, at timestamptz, number bigint, seconds double precision, name text,
+    total numeric)
 """
+EXACT = Decimal("12345678901234567890.123456")
 AT = datetime(2026, 11, 23, 12, 0, 0, 123456, tzinfo=UTC)
 
 
 def thing(key: int, **fields: object) -> dict[str, object]:
-    known: dict[str, object] = {"at": AT, "number": key, "seconds": 0.1, "name": "'\"\\ ∂ {} %s :x"}
+    known: dict[str, object] = {"at": AT, "number": key, "seconds": 0.1, "name": "'\"\\ ∂ {} %s :x", "total": EXACT}
     return {"id": UUID(int=key), **known, **fields}
 
 
@@ -50,10 +54,15 @@ async def test_rows_come_back_as_they_were_given(log: EventLog) -> None:
 
 async def test_a_known_key_is_replaced_or_added_to(log: EventLog) -> None:
     await written(log, thing(1), thing(2))
-    found = await written(log, thing(2, name="new", seconds=0.5), thing(3), adding=("number",))
-    assert found == [thing(1), thing(2, name="new", number=4, seconds=0.5), thing(3)]
+    found = await written(log, thing(2, name="new", seconds=0.5), thing(3), adding=("number", "total"))
+    assert found == [thing(1), thing(2, name="new", number=4, seconds=0.5, total=EXACT * 2), thing(3)]
 
 
 async def test_a_row_without_all_columns_is_refused(log: EventLog) -> None:
     with pytest.raises(KeyError, match="name"):
-        await written(log, {"id": UUID(int=1), "at": AT, "number": 1, "seconds": 1.0})
+        await written(log, {"id": UUID(int=1), "at": AT, "number": 1, "seconds": 1.0, "total": EXACT})
+
+
+async def test_what_json_cannot_hold_is_refused(log: EventLog) -> None:
+    with pytest.raises(TypeError, match="Type is not JSON serializable"):
+        await written(log, thing(1, name=b"bytes"))

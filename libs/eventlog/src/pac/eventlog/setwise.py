@@ -35,7 +35,7 @@ def upsert(table: Table, rows: Rows, *, adding: Sequence[str] = ()) -> Insert:
 
 
 def _exact(value: object) -> str:
-    """A decimal goes as a text, which Postgres reads to the last digit."""
+    """A number of the type `numeric` travels as text: as a number of JSON it would become a fraction of two."""
     if isinstance(value, Decimal):
         return str(value)
-    raise TypeError(f"{type(value).__name__} cannot be sent set-wise")
+    raise TypeError(f"{type(value).__name__} has no form in JSON")

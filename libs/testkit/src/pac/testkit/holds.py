@@ -31,7 +31,7 @@ COLUMNS = ("fault", "load", "what must hold", "held", "measured", "seconds", "se
 # The order of the rows; what is not named here follows in the order of its first result.
 ROWS = (
     *("ten-credits", "one-version", "every-point", "everything-killed", "postgres", "kafka", "objects", "repeated"),
-    *("replicas", "paused-leader", "poison", "kafka-lost", "any-process"),
+    *("replicas", "paused-leader", "poison", "kafka-lost", "any-process", "read-side", "scale"),
 )
 Figure = int | float | str
 

@@ -22,13 +22,14 @@ FROM state.ledger
 """)
 LAST_ENTRY = text("SELECT coalesce(max(number), 0) FROM state.ledger")
 SAMPLE = text("""
-SELECT account_id FROM (
+WITH near AS MATERIALIZED (
     (SELECT account_id FROM state.ledger ORDER BY number DESC LIMIT :entries)
     UNION ALL (SELECT account_id FROM state.ledger WHERE number >= :somewhere ORDER BY number LIMIT :entries)
-) AS sample WHERE (SELECT count(*) FROM (
+)
+SELECT account_id FROM (SELECT DISTINCT account_id FROM near) AS sample WHERE (SELECT count(*) FROM (
     SELECT FROM state.ledger AS mine WHERE mine.account_id = sample.account_id LIMIT CAST(:longest AS int) + 1
 ) AS entries) <= CAST(:longest AS int)
-GROUP BY account_id ORDER BY random() LIMIT :accounts
+ORDER BY random() LIMIT :accounts
 """)
 BALANCES = text(
     "SELECT account_id, available, reserved, spent FROM state.balances WHERE account_id = ANY (CAST(:sample AS uuid[]))"
