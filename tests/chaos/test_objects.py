@@ -92,11 +92,13 @@ async def test_objects_that_err_and_stall(tmp_path: Path, show: Show) -> None:
                 if one not in s3.checked and (fault := await s3.fault_of(world, one)) is not None:
                     load.fault(fault)
 
-        def have_ended() -> bool:
-            first = list(load.accepted.values())[: row.lowered]
-            return len(first) == row.lowered and all(about.end for about in first)
+        async def have_ended() -> bool:
+            first = list(load.accepted.items())[: row.lowered]
+            for one in [one for one, about in first if not about.end]:
+                await load.look_at(one)
+            return len(first) == row.lowered and all(about.end for _, about in first)
 
-        while not have_ended():
+        while not await have_ended():
             await check()
             await asyncio.sleep(0.2)
         await check()
