@@ -66,7 +66,7 @@ async def ran(row: Row, folder: Path, seed: int, *, repeating: bool) -> Ran:
             load.tenants[number] = await running.pac.tenant(credits=max(row.lowered // TENANTS // 2, 1))
             load.poor.append(load.tenants[number])
         await load.deploy_in_turn(row.lowered)
-        await load.all_ended(seconds=400)
+        await load.all_ended(seconds=900)
         seconds = running.seconds
         one = Scene(row, running, load, random, seed)
         laws = await laws_of(one, folder)
@@ -143,7 +143,7 @@ async def test_kafka_loses_its_data_and_is_told_again(tmp_path: Path, show: Show
             *old, fresh = load.tenants
             load.tenants = old
             await load.deploy(row.lowered)
-            await load.all_ended(seconds=400)
+            await load.all_ended(seconds=900)
             laws = await load.laws(seconds=60)
             heads, tables = await heads_of(world), await tables_of(world, old)
 

@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import psycopg
 from aiohttp import ClientSession, ClientTimeout
 
 from pac.cli.local import Pace
@@ -18,6 +19,7 @@ from pac.cli.local.pac import LocalPac
 from pac.cli.local.ports import free_port
 from pac.cli.local.process import ProcessSpec
 from pac.cli.local.services import service_specs
+from pac.contracts.topics import ServiceName
 from pac.eventlog.crashpoints import VARIABLE, told
 from pac.testkit.chaos.schedule import Armed
 from pac.testkit.eventually import eventually
@@ -25,6 +27,11 @@ from pac.testkit.pac_up import Pac
 
 PACE = Pace(longest_backoff=2.0, settled_after=5.0)
 ANSWER_SECONDS = 40.0  # a deploy waits ten for billing; what takes longer than this hangs
+LEASE_LOST = '"lease_lost"'
+TAKE_LEASE = """
+UPDATE log.leases SET holder = 'the bench', token = token + 1,
+    expires_at = clock_timestamp() + %s * interval '1 second' WHERE name = 'relay'
+"""
 
 
 @dataclass
@@ -84,9 +91,22 @@ class Bench(Ground):
             return False
 
     def _told(self, one: Armed) -> int:
-        log = self.local.stack.state.logs / f"{one.service}.log"
+        return self._said(one.service, told(one.point))
+
+    def _said(self, name: str, words: str) -> int:
+        log = self.local.stack.state.logs / f"{name}.log"
         texts = [path.read_text(errors="replace") for path in (log, log.with_name(f"{log.name}.1")) if path.exists()]
-        return sum(text.count(told(one.point)) for text in texts)
+        return sum(text.count(words) for text in texts)
+
+    # ---- leases ------------------------------------------------------------------------------------------------------
+
+    async def silence(self, service: ServiceName, *, seconds: float) -> None:
+        """Its relay says nothing for so long: the lease is given to one who does nothing with it."""
+        losses = self._said(service.value, LEASE_LOST)
+        url = f"{str(self.pac.status['postgres_url']).rpartition('/')[0]}/{service.module}"
+        async with await psycopg.AsyncConnection.connect(url, autocommit=True) as connection:
+            await connection.execute(TAKE_LEASE, (seconds,))
+        await eventually(lambda: self._said(service.value, LEASE_LOST) > losses, seconds=seconds)
 
     # ---- processes -----------------------------------------------------------------------------------------------
 

@@ -7,6 +7,7 @@ from pac.testkit.eventually import eventually
 from pac.testkit.whole import PACKAGES, World, keys_in
 
 SWEPT_SECONDS = 100.0  # a minute until it counts as old, then the next sweep
+SERVERS_OWN = ".mpus-"  # how this server keeps an upload's parts; the uploads themselves are asked for below
 KNOWN = """
 SELECT object_key FROM state.packages UNION SELECT staging_key FROM state.packages WHERE staging_key IS NOT NULL
 UNION SELECT sealed_key FROM state.submissions WHERE sealed_key IS NOT NULL
@@ -18,7 +19,7 @@ async def left_over(world: World, temporary: Path) -> list[str]:
     """One line for each; what a package refers to is none."""
     known = {key for (key,) in await world.rows(PACKAGES, KNOWN)}
     async with Objects(world.bucket) as objects:
-        stored = await keys_in(objects)
+        stored = {key for key in await keys_in(objects) if not key.startswith(SERVERS_OWN)}
         uploads = await objects._client.list_multipart_uploads(Bucket=objects.settings.bucket)  # noqa: SLF001 - no service lists
     return [
         *await world.lines(PACKAGES, NOTED),

@@ -196,7 +196,7 @@ class Load:
     async def _look(self) -> None:
         while True:
             if self.accepted:
-                await self._state(self.random.choice(list(self.accepted)))
+                await self.look_at(self.random.choice(list(self.accepted)))
             await asyncio.sleep(0.1)
 
     async def all_ended(self, *, seconds: float) -> None:
@@ -204,7 +204,7 @@ class Load:
         deadline = asyncio.get_running_loop().time() + seconds
         while waiting := [one for one, about in self.accepted.items() if not about.end]:
             for one in waiting:
-                await self._state(one)
+                await self.look_at(one)
             if asyncio.get_running_loop().time() > deadline:
                 break
             await asyncio.sleep(0.2)
@@ -218,7 +218,7 @@ class Load:
         with contextlib.suppress(TimeoutError):  # `all_ended` says so
             async with asyncio.timeout(seconds):
                 while not self.accepted[one].end:
-                    await self._state(one)
+                    await self.look_at(one)
                     await asyncio.sleep(0.2)
 
     def _is_right(self, about: Accepted) -> bool:
@@ -238,7 +238,7 @@ class Load:
             if len(self.accepted) == accepted:
                 return False
             before = self.gets["200"]
-            await self._state(self.random.choice(list(self.accepted)))
+            await self.look_at(self.random.choice(list(self.accepted)))
             return self.gets["200"] > before
 
         try:
@@ -247,7 +247,7 @@ class Load:
             self.fault(f"nothing moved for {seconds:g} s after a fault was over")
         return asyncio.get_running_loop().time() - began
 
-    async def _state(self, deployment: str) -> None:
+    async def look_at(self, deployment: str) -> None:
         about, loop = self.accepted[deployment], asyncio.get_running_loop()
         asked = loop.time()
         try:

@@ -104,7 +104,7 @@ async def under(
             await load.keep_deploying(task, at_least=row.lowered, at_most=at_most or 5 * row.deployments, pace=pace)
             await task
             ground.note("all accepted")
-            await load.all_ended(seconds=400)
+            await load.all_ended(seconds=900)
             ground.note("all ended")
         laws = await laws_of(one, folder)
     return told(one, figures, laws)
