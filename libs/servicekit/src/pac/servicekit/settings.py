@@ -104,6 +104,8 @@ class ServiceSettings(KafkaSettings):
     log_format: Literal["json", "console"] = Field(default="json", validation_alias="PAC_LOG_FORMAT")
     log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", validation_alias="PAC_LOG_LEVEL")
     pool_size: int = Field(default=10, ge=1, le=200)
+    proof_key: Key32 | None = None  # the seed (Ed25519) that signs what this service says in proofs
+    proof_retired_public_keys: PublicKeys | None = None  # of seeds used before: older proofs still name them
     body_max_size_bytes: int = Field(default=1_048_576, ge=1024)  # of JSON bodies; uploads count for themselves
     body_timeout_seconds: float = Field(default=30.0, gt=0)
     consumer_batch_size: int = Field(default=200, ge=1, le=5000)

@@ -17,6 +17,7 @@ from pac.servicekit.clock import utc_now
 from pac.servicekit.http import Route
 from pac.servicekit.kafka import Consuming, Subscription
 from pac.servicekit.metrics import Metrics, Sample
+from pac.servicekit.proof.serving import Proofs
 from pac.servicekit.service import Service
 
 
@@ -33,7 +34,7 @@ def build_service(settings: Settings) -> Service:
         name=ServiceName.DEPLOYMENTS,
         settings=settings,
         log=log,
-        routes=routes_of(api),
+        routes=[*routes_of(api), *Proofs.of(log, settings).routes()],
         subscriptions=[
             Subscription(ServiceName.GATEWAY, consumers.on_gateway_event),
             Subscription(ServiceName.PACKAGES, consumers.on_package_event),

@@ -37,6 +37,7 @@ from pac.gateway.domain import (
 )
 from pac.gateway.invariants import LiveLaws
 from pac.gateway.keys import Pepper, new_key
+from pac.gateway.proofs import Proofs
 from pac.gateway.queries import Queries
 from pac.gateway.tables import accounts, agent_apps, api_keys
 from pac.servicekit.answers import reply
@@ -121,6 +122,7 @@ class Api:
     pepper: Pepper
     cache: KeyCache
     live_laws: LiveLaws
+    proofs: Proofs
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
 
     # ---- agent apps ---------------------------------------------------------------------------------------------
@@ -241,6 +243,14 @@ class Api:
 
         await self.log.execute(ACCOUNT, command.account_id, command, cause=cause_of(request), then=keep)
         return reply({"account": AccountView.model_validate(row)}, status=201)
+
+    # ---- proofs -------------------------------------------------------------------------------------------------
+
+    async def get_proof(self, request: web.Request, caller: Caller) -> web.Response:
+        return await self.proofs.get(request, caller)
+
+    async def get_proof_keys(self, request: web.Request, caller: Caller) -> web.Response:
+        return reply(await self.proofs.keys(request, caller))
 
     # ---- health -------------------------------------------------------------------------------------------------
 

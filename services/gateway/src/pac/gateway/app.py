@@ -18,6 +18,7 @@ from pac.gateway.gate import Gate
 from pac.gateway.instances import Instances
 from pac.gateway.invariants import LiveLaws
 from pac.gateway.keys import Pepper
+from pac.gateway.proofs import Proofs
 from pac.gateway.queries import Queries
 from pac.gateway.routes import ROUTES, Forward, Own
 from pac.gateway.settings import Settings
@@ -51,7 +52,14 @@ def build_service(settings: Settings) -> Service:
     )
     handlers = Handlers(
         gate=Gate(Authentication((AdminKey(settings.admin_key), api_keys)), queries),
-        api=Api(log, queries, pepper, cache, LiveLaws(Invariants(log, laws_of_every_service(log)), upstreams)),
+        api=Api(
+            log,
+            queries,
+            pepper,
+            cache,
+            LiveLaws(Invariants(log, laws_of_every_service(log)), upstreams),
+            Proofs(upstreams),
+        ),
         upstreams=upstreams,
         throttle=Throttle(settings.public_requests_per_second, settings.public_requests_burst),
         status=Status(

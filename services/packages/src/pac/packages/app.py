@@ -26,6 +26,7 @@ from pac.servicekit.health import Check
 from pac.servicekit.http import Route
 from pac.servicekit.kafka import Subscription
 from pac.servicekit.objects import Objects, ObjectsSettings
+from pac.servicekit.proof.serving import Proofs
 from pac.servicekit.service import Service
 
 STEPS = "steps"
@@ -85,7 +86,10 @@ def build_service(settings: Settings, objects_settings: ObjectsSettings, clock: 
         name=ServiceName.PACKAGES,
         settings=settings,
         log=log,
-        routes=routes_of(Api(log, queries, objects, clock, settings.download_seconds), deploy),
+        routes=(
+            *routes_of(Api(log, queries, objects, clock, settings.download_seconds), deploy),
+            *Proofs.of(log, settings).routes(),
+        ),
         subscriptions=(
             Subscription(ServiceName.DEPLOYMENTS, consumers.on_deployments_event),
             Subscription(ServiceName.BILLING, consumers.on_billing_event),

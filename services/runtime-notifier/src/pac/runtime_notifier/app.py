@@ -17,6 +17,7 @@ from pac.runtime_notifier.watching import Pace, Watch
 from pac.servicekit.kafka import Subscription
 from pac.servicekit.metrics import Sample
 from pac.servicekit.objects import Objects, ObjectsSettings
+from pac.servicekit.proof.serving import Proofs
 from pac.servicekit.service import Service
 
 
@@ -48,6 +49,7 @@ def build_service(settings: Settings, objects_settings: ObjectsSettings) -> Serv
         name=ServiceName.RUNTIME_NOTIFIER,
         settings=settings,
         log=log,
+        routes=Proofs.of(log, settings).routes(),
         subscriptions=(
             Subscription(ServiceName.GATEWAY, consumers.on_gateway_event),
             Subscription(ServiceName.DEPLOYMENTS, consumers.on_deployments_event),
