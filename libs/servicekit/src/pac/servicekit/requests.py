@@ -20,6 +20,7 @@ from pac.eventlog.types import Cause
 M = TypeVar("M", bound=BaseModel)
 CALLER = web.RequestKey("caller", Caller)
 REQUEST_ID = web.RequestKey("request_id", str)
+BODY = web.RequestKey("body", bytes)
 CONTINUED = web.RequestKey("continued", bool)
 BODY_LIMITS = web.AppKey("body_limits", tuple[int, float])
 STOPPING = web.AppKey("stopping", asyncio.Event)
@@ -75,7 +76,10 @@ async def let_body_come(request: web.Request) -> None:
 
 
 async def body_bytes(request: web.Request) -> bytes:
-    """The whole body, up to the application's limits of size and time."""
+    """The whole body, up to the application's limits of size and time; the same again to whoever asks again."""
+    kept: bytes | None = request.get(BODY)
+    if kept is not None:
+        return kept
     max_bytes, timeout_seconds = request.app[BODY_LIMITS]
     if request.content_length is not None and request.content_length > max_bytes:
         raise Refused(ErrorCode.TOO_LARGE, "The request body is too large", max_size_bytes=max_bytes)
@@ -89,7 +93,8 @@ async def body_bytes(request: web.Request) -> bytes:
                     raise Refused(ErrorCode.TOO_LARGE, "The request body is too large", max_size_bytes=max_bytes)
     except TimeoutError:
         raise Refused(ErrorCode.TOO_SLOW, "The request body came too slowly") from None
-    return bytes(body)
+    request[BODY] = kept = bytes(body)
+    return kept
 
 
 def details_of(invalid: ValidationError) -> list[str]:

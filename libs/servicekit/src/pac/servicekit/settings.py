@@ -114,6 +114,12 @@ class ServiceSettings(KafkaSettings):
     retry_interval_seconds: float = Field(default=1.0, gt=0)
     retry_limit: int = Field(default=8, ge=1)  # tries of a parked message before a copy goes to the dead letters
 
+    @property
+    def idempotency_secret(self) -> bytes:
+        """What fingerprints and kept answers are made with: not in the database, the same for all replicas."""
+        secret = self.proof_key or self.database_url
+        return secret.get_secret_value().encode()
+
 
 def _is_secret(annotation: Any) -> bool:
     return annotation in {SecretStr, SecretBytes} or any(_is_secret(inner) for inner in get_args(annotation))

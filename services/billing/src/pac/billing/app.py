@@ -9,6 +9,7 @@ from pac.billing.settings import Settings
 from pac.contracts.topics import ServiceName
 from pac.eventlog import EventLog, create_engine
 from pac.servicekit.http import Route
+from pac.servicekit.idempotency import Idempotency
 from pac.servicekit.kafka import Subscription
 from pac.servicekit.proof.serving import Proofs
 from pac.servicekit.service import Service
@@ -30,6 +31,7 @@ def build_service(settings: Settings) -> Service:
             Subscription(ServiceName.DEPLOYMENTS, consumers.on_deployments_event),
         ),
         laws=LAWS_OF_MONEY,
+        idempotency=Idempotency.of(log, settings.idempotency_secret),
     )
 
 

@@ -15,6 +15,7 @@ from pac.deployments.sweeper import Sweeper
 from pac.eventlog import EventLog, Projector, create_engine
 from pac.servicekit.clock import utc_now
 from pac.servicekit.http import Route
+from pac.servicekit.idempotency import Idempotency
 from pac.servicekit.kafka import Consuming, Subscription
 from pac.servicekit.metrics import Metrics, Sample
 from pac.servicekit.proof.serving import Proofs
@@ -53,6 +54,7 @@ def build_service(settings: Settings) -> Service:
         ],
         laws=laws_of_deployments(settings.thresholds),
         consuming=consuming,
+        idempotency=Idempotency.of(log, settings.idempotency_secret),
         metrics=metrics,
     )
 

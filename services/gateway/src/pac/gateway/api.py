@@ -41,6 +41,7 @@ from pac.gateway.proofs import Proofs
 from pac.gateway.queries import Queries
 from pac.gateway.tables import accounts, agent_apps, api_keys
 from pac.servicekit.answers import reply
+from pac.servicekit.idempotency import attempt_of
 from pac.servicekit.requests import body_in, cause_of, page_in, stopping_of, uuid_in
 
 NAME_MAX_CHARACTERS = 100
@@ -141,12 +142,14 @@ class Api:
             "signature_policy": SignaturePolicy.OPTIONAL,
             "created_at": command.at,
         }
+        answer = reply({"agent_app": AppView.model_validate(row)}, status=201)
 
         async def keep(tx: Transaction, _before: App, _events: Sequence[AppEvent], _after: App) -> None:
             await tx.execute(insert(agent_apps).values(row))
+            await attempt_of(request).answer_in(tx.connection, answer)
 
         await self.log.execute(APP, command.agent_app_id, command, cause=cause_of(request), then=keep)
-        return reply({"agent_app": AppView.model_validate(row)}, status=201)
+        return answer
 
     async def get_app(self, request: web.Request, caller: Caller) -> web.Response:
         row = await self.queries.app(uuid_in(request, "app_id"), _account(caller))
@@ -209,14 +212,16 @@ class Api:
             created_at=at,
             expires_at=wish.expires_at,
         )
+        answer = reply({"api_key": shown}, status=201)
 
         async def keep(tx: Transaction, _before: Key, _events: Sequence[KeyEvent], _after: Key) -> None:
             row = shown.model_dump(exclude={"key", "prefix", "scopes"})
             row |= {"account_id": account_id, "hash": self.pepper.hash(key.text), "scopes": list(shown.scopes)}
             await tx.execute(insert(api_keys).values(row))
+            await attempt_of(request).answer_in(tx.connection, answer)
 
         await self.log.execute(KEY, command.api_key_id, command, cause=cause_of(request), then=keep)
-        return reply({"api_key": shown}, status=201)
+        return answer
 
     async def revoke_key(self, request: web.Request, caller: Caller) -> web.Response:
         key_id = uuid_in(request, "key_id")
@@ -237,12 +242,14 @@ class Api:
         wish = await body_in(request, NewAccount)
         command = OpenAccount(uuid4(), self.now())
         row = {"id": command.account_id, "name": wish.name, "created_at": command.at}
+        answer = reply({"account": AccountView.model_validate(row)}, status=201)
 
         async def keep(tx: Transaction, _before: Account, _events: Sequence[Any], _after: Account) -> None:
             await tx.execute(insert(accounts).values(row))
+            await attempt_of(request).answer_in(tx.connection, answer)
 
         await self.log.execute(ACCOUNT, command.account_id, command, cause=cause_of(request), then=keep)
-        return reply({"account": AccountView.model_validate(row)}, status=201)
+        return answer
 
     # ---- proofs -------------------------------------------------------------------------------------------------
 

@@ -24,7 +24,8 @@ from pac.gateway.routes import ROUTES, Forward, Own
 from pac.gateway.settings import Settings
 from pac.gateway.status import LastAnswers, Status
 from pac.gateway.throttle import Throttle
-from pac.servicekit.http import Handler, Route
+from pac.servicekit.http import Handler, Route, respond
+from pac.servicekit.idempotency import Idempotency
 from pac.servicekit.identity import IdentitySigner
 from pac.servicekit.invariants import Invariants
 from pac.servicekit.kafka import Subscription
@@ -50,7 +51,9 @@ def build_service(settings: Settings) -> Service:
     upstreams = Upstreams(
         _instances(settings), IdentitySigner.from_base64(settings.identity_key.get_secret_value()), _limits(settings)
     )
+    idempotency = Idempotency.of(log, settings.key_pepper.get_secret_value().encode())
     handlers = Handlers(
+        idempotency=idempotency,
         gate=Gate(Authentication((AdminKey(settings.admin_key), api_keys)), queries),
         api=Api(
             log,
@@ -80,6 +83,7 @@ def build_service(settings: Settings) -> Service:
         ],
         subscriptions=[Subscription(ServiceName.DEPLOYMENTS, Consumers(log).on_deployments_event)],
         resources=[upstreams, _told(settings)],
+        idempotency=idempotency,
         also_listen=[(settings.host, settings.second_port)] if settings.second_port is not None else [],
     )
 
@@ -93,6 +97,7 @@ class Handlers:
     upstreams: Upstreams
     status: Status
     throttle: Throttle
+    idempotency: Idempotency
 
     def handler(self, route: Forward | Own) -> Handler:
         match route:
@@ -107,7 +112,14 @@ class Handlers:
 
     def _own(self, route: Own) -> Handler:
         async def serve(request: web.Request) -> web.StreamResponse:
-            return await route.handler(self.api, request, await self.gate.admit(request, route))
+            caller = await self.gate.admit(request, route)
+
+            async def answer(request: web.Request) -> web.StreamResponse:
+                return await route.handler(self.api, request, caller)
+
+            return await self.idempotency.around(
+                request, caller, lambda admitted: respond(admitted, answer), lazy_body=False
+            )
 
         return serve
 

@@ -24,6 +24,7 @@ from pac.packages.work import Work
 from pac.servicekit.clock import Clock, utc_now
 from pac.servicekit.health import Check
 from pac.servicekit.http import Route
+from pac.servicekit.idempotency import Idempotency
 from pac.servicekit.kafka import Subscription
 from pac.servicekit.objects import Objects, ObjectsSettings
 from pac.servicekit.proof.serving import Proofs
@@ -102,4 +103,5 @@ def build_service(settings: Settings, objects_settings: ObjectsSettings, clock: 
         resources=(objects, checker),
         checks=(Check("objects", objects.check),),
         laws=LAWS_OF_PACKAGES,
+        idempotency=Idempotency.of(log, settings.idempotency_secret),
     )

@@ -14,6 +14,7 @@ from pac.runtime_notifier.runtime import Runtime
 from pac.runtime_notifier.settings import Settings
 from pac.runtime_notifier.tables import APPS
 from pac.runtime_notifier.watching import Pace, Watch
+from pac.servicekit.idempotency import Idempotency
 from pac.servicekit.kafka import Subscription
 from pac.servicekit.metrics import Sample
 from pac.servicekit.objects import Objects, ObjectsSettings
@@ -59,6 +60,7 @@ def build_service(settings: Settings, objects_settings: ObjectsSettings) -> Serv
             Reconciler(log, fleet, runtime, settings.reconcile_seconds),
         ),
         resources=(objects, runtime),
+        idempotency=Idempotency.of(log, settings.idempotency_secret),
         samples=(Sample("runtime_orphans", "Apps that run although nothing should", lambda: orphans(log)),),
     )
 
