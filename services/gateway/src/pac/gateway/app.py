@@ -13,6 +13,7 @@ from pac.eventlog import EventLog, create_engine
 from pac.gateway.api import Api
 from pac.gateway.auth import AdminKey, ApiKeys, Authentication, KeyCache
 from pac.gateway.consumers import Consumers
+from pac.gateway.early import Early
 from pac.gateway.forward import Limits, Upstreams
 from pac.gateway.gate import Gate
 from pac.gateway.instances import Instances
@@ -58,6 +59,7 @@ def build_service(settings: Settings) -> Service:
             timeout_seconds=settings.status_timeout_seconds,
             patience_seconds=settings.status_patience_seconds,
         ),
+        early=Early(upstreams, settings.status_timeout_seconds),
     )
     return Service(
         name=ServiceName.GATEWAY,
@@ -82,6 +84,7 @@ class Handlers:
     api: Api
     upstreams: Upstreams
     status: Status
+    early: Early
 
     def handler(self, route: Forward | Own) -> Handler:
         match route:
@@ -102,7 +105,9 @@ class Handlers:
 
     def _forward(self, route: Forward) -> Handler:
         async def forward(request: web.Request) -> web.StreamResponse:
-            return await self.upstreams.forward(request, route.to, await self.gate.admit(request, route))
+            caller = await self.gate.admit(request, route)
+            unless_found = self.early.refuse if route.early else None
+            return await self.upstreams.forward(request, route.to, caller, unless_found=unless_found)
 
         return forward
 

@@ -1,7 +1,7 @@
 """Hands a request on to the service that serves it, and its answer back. Bodies stream; none is ever held."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Self
@@ -17,14 +17,17 @@ from pac.contracts.topics import ServiceName
 from pac.gateway.headers import to_client, to_service, to_service_for_itself
 from pac.gateway.instances import Instances
 from pac.servicekit.identity import IdentitySigner
-from pac.servicekit.requests import let_body_come, request_id_of
+from pac.servicekit.requests import let_body_come, request_id_of, stopping_of
 
 logger = structlog.get_logger(__name__)
 WATCH_SECONDS = 0.25  # how soon the end of a client that has sent everything is noticed
 ANSWER_MAX_BYTES = 1_048_576
+NOT_FOUND = 404
+EVENT_STREAM = "text/event-stream"
 _AWAY = (aiohttp.ClientError, OSError)  # TimeoutError is an OSError
 _NOT_CONNECTED = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
 _REPEATABLE = frozenset({hdrs.METH_GET, hdrs.METH_HEAD})
+WhenUnknown = Callable[[web.Request, Caller], Awaitable[None]]
 
 
 class ClientGone(Exception):  # noqa: N818 - nobody is left to be told
@@ -88,11 +91,13 @@ class Upstreams:
                 await session.close()
         self._session = self._fresh = None
 
-    async def forward(self, request: web.Request, to: ServiceName, caller: Caller) -> web.StreamResponse:
+    async def forward(
+        self, request: web.Request, to: ServiceName, caller: Caller, *, unless_found: WhenUnknown | None = None
+    ) -> web.StreamResponse:
         """503 with Retry-After if no process of the service is there; whatever one answers otherwise, early or late.
 
         Another one is asked as long as nothing can have happened yet: not connected, a question that may be repeated,
-        or a body of which nothing was sent.
+        or a body of which nothing was sent. Before a 404 is passed on, `unless_found` may refuse with something else.
         """
         if request.headers.get(hdrs.CONTENT_ENCODING, "identity").lower() != "identity":
             raise Refused(ErrorCode.UNSUPPORTED_MEDIA_TYPE, "Send the body without Content-Encoding")
@@ -112,6 +117,8 @@ class Upstreams:
                     break
             else:
                 async with answer:
+                    if answer.status == NOT_FOUND and unless_found is not None:
+                        await unless_found(request, caller)
                     return await _relay(request, answer)
         raise Refused(ErrorCode.UNAVAILABLE, retry_after_seconds=1)
 
@@ -204,17 +211,40 @@ async def _relay(request: web.Request, answer: aiohttp.ClientResponse) -> web.St
     response = web.StreamResponse(status=answer.status, reason=answer.reason, headers=headers)
     if (length := answer.headers.get(hdrs.CONTENT_LENGTH)) is not None:
         response.content_length = int(length)
+    read = _watched if answer.content_type == EVENT_STREAM else _as_it_comes
     try:
         await response.prepare(request)
-        while chunk := await answer.content.readany():
+        while chunk := await read(request, answer):
             await response.write(chunk)
         await response.write_eof()
+    except ClientGone:
+        pass  # leaving the answer's context ends the connection to the service, and so its work
     except _AWAY as fault:
         # Too late for another answer: an end without an end tells the client that something is missing.
         if request.transport is not None and not _is_gone(request):
             logger.warning("answer_cut_off", fault=type(fault).__name__)
             request.transport.abort()
     return response
+
+
+async def _as_it_comes(_: web.Request, answer: aiohttp.ClientResponse) -> bytes:
+    return await answer.content.readany()
+
+
+async def _watched(request: web.Request, answer: aiohttp.ClientResponse) -> bytes:
+    """Of a stream that may be silent for long: its client may leave meanwhile, and this process may have to end.
+
+    Then it ends here, as if the service had ended it: between two pieces, and the client takes it up again elsewhere.
+    """
+    task, stopping = asyncio.ensure_future(answer.content.readany()), stopping_of(request)
+    try:
+        while not task.done() and not stopping.is_set():
+            if _is_gone(request):
+                raise ClientGone
+            await asyncio.wait({task}, timeout=WATCH_SECONDS)
+        return task.result() if task.done() else b""
+    finally:
+        task.cancel()
 
 
 async def _unless_gone(request: web.Request, asked: Awaitable[aiohttp.ClientResponse]) -> aiohttp.ClientResponse:

@@ -36,12 +36,16 @@ class Access:
 
 @dataclass(frozen=True)
 class Forward(Access):
-    """Served by one service. `status`: a poll that must not fail in passing trouble (see status.py)."""
+    """Served by one service. `status`: a poll that must not fail in passing trouble (see status.py).
+
+    `early`: what the service does not know may only not have reached it yet (see early.py).
+    """
 
     method: str
     path: str
     to: ServiceName
     status: bool = False
+    early: bool = False
 
 
 @dataclass(frozen=True)
@@ -61,7 +65,10 @@ FORWARDS = (
     Forward("GET", "/api/agent-apps/{app_id}/packages/{package_id}/download", PACKAGES, scope=Scope.READ, app=True),
     Forward("DELETE", "/api/agent-apps/{app_id}/packages/{package_id}", PACKAGES, scope=Scope.DEPLOY, app=True),
     Forward("GET", "/api/deployments/queue/stats", DEPLOYMENTS, public=True),
+    Forward("GET", "/api/deployments", DEPLOYMENTS, scope=Scope.READ),
     Forward("GET", "/api/deployments/{deployment_id}", DEPLOYMENTS, scope=Scope.READ, status=True),
+    Forward("GET", "/api/deployments/{deployment_id}/events", DEPLOYMENTS, scope=Scope.READ, early=True),
+    Forward("POST", "/api/deployments/{deployment_id}/cancel", DEPLOYMENTS, scope=Scope.DEPLOY, early=True),
     Forward("GET", "/api/credits", BILLING, scope=Scope.READ),
     Forward("GET", "/api/credits/ledger", BILLING, scope=Scope.READ),
     Forward("POST", "/api/admin/accounts/{account_id}/credits", BILLING, operator=True, account=True),

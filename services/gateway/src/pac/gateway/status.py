@@ -16,6 +16,7 @@ from aiohttp import web
 from pac.contracts.errors import ErrorCode, Refused
 from pac.contracts.identity import Caller
 from pac.contracts.topics import ServiceName
+from pac.gateway.early import submission_path
 from pac.gateway.forward import Answer, Upstreams
 from pac.servicekit.requests import request_id_of, stopping_of
 
@@ -87,7 +88,7 @@ class Status:
             return _response(hub)
         if as_of:
             return None
-        early = await self._ask(request, caller, ServiceName.PACKAGES, f"/internal/submissions/{_id(request)}")
+        early = await self._ask(request, caller, ServiceName.PACKAGES, submission_path(request))
         held = self.last.get(caller, _id(request))
         if early is not None and early.status == OK and (held is None or order_of(early) > held.order):
             return _response(early)
