@@ -60,6 +60,10 @@ class Served:
             body = await response.read()
             return response.status, json.loads(body) if body else {}, response.headers
 
+    async def raw(self, path: str, account: UUID) -> tuple[int, bytes, str]:
+        async with self.client.get(path, headers=self.signed("GET", path, account)) as response:
+            return response.status, await response.read(), response.headers.get("ETag", "")
+
     async def get(self, path: str, account: UUID | None = None, **headers: str) -> tuple[int, Json, Any]:
         return await self.call("GET", path, account, headers=headers)
 

@@ -1,6 +1,8 @@
 """The past does not change: whatever was answered once is answered again, byte for byte."""
 
 import asyncio
+import json
+import random
 from datetime import UTC, datetime, timedelta
 from urllib.parse import quote
 from uuid import UUID, uuid4
@@ -11,6 +13,7 @@ from sqlalchemy import delete
 from pac.contracts.base import Step
 from pac.contracts.topics import ServiceName
 from pac.deployments.projections import Deployments
+from pac.testkit.eventually import eventually
 from pac.testkit.postgres import EventLogOf
 
 from .hub import Hub, later
@@ -130,3 +133,70 @@ async def test_what_was_not_yet_there_is_not_there(hub: Hub) -> None:
         assert (await asked(served, deployment, account, 3))[0] == 404
         assert (await asked(served, deployment, uuid4(), 1))[1]["error"] == "Deployment not found"
         assert (await asked(served, deployment, account, "2024-01-01T00:00:00+01:00"))[0] == 404
+
+
+async def lived(hub: Hub, account: UUID, chance: random.Random, deployments: list[UUID]) -> None:
+    """A deployment from its submission to one of its ends, among others."""
+    deployments.append(deployment := await hub.submitted(account, uuid4(), at=datetime.now(UTC)))
+    end = chance.choice(("completed", "completed", "rejected", "cancelled"))
+    if end == "cancelled":
+        await hub.cancelled(deployment)
+        await hub.settled(deployment)
+        return
+    await hub.reserved(deployment)
+    while (await hub.state(deployment)).status == "held":
+        await hub.dispatcher().dispatch()
+    for step in Step:
+        if end == "rejected" and step is Step.UPLOAD_TO_S3:
+            await hub.rejected(deployment)
+            await hub.settled(deployment)
+            return
+        await hub.answered(deployment, step)
+
+
+async def recorded(served: Served, account: UUID, deployment: UUID, chance: random.Random) -> dict[str, object]:
+    """Now, and at once as of the version and as of the moment that this was."""
+    path = f"/api/deployments/{deployment}"
+    status, body, headers = await served.get(path, account)
+    assert status == 200
+    body["deployment"].pop("queue", None)
+    version, moment = headers["ETag"].strip('"'), datetime.now(UTC) - timedelta(seconds=chance.random())
+    answers = {one: await served.raw(one, account) for one in (f"{path}?as_of={version}", as_of_time(path, moment))}
+    found = answers[f"{path}?as_of={version}"]
+    assert (found[0], json.loads(found[1])) == (200, body)
+    return {one: answer for one, answer in answers.items() if answer[0] == 200}  # the past before it may be heard late
+
+
+def as_of_time(path: str, moment: datetime) -> str:
+    return f"{path}?as_of={quote(moment.isoformat())}"
+
+
+@pytest.mark.parametrize(
+    "number", [40, pytest.param(2000, marks=(pytest.mark.long, pytest.mark.timeout(1800)))], ids=["some", "thousands"]
+)
+async def test_what_was_answered_under_load_is_answered_again_when_all_is_rebuilt(hub: Hub, number: int) -> None:
+    hub.limits = type(hub.limits)(per_account=1000, overall=1000)
+    account, seed = uuid4(), random.randrange(2**32)  # noqa: S311 - how the deployments end
+    chance, deployments, answers = random.Random(seed), list[UUID](), dict[str, object]()  # noqa: S311
+    async with serving(hub) as served:
+
+        async def live() -> None:
+            while len(answers) < number:
+                hub.now = datetime.now(UTC)
+                await asyncio.gather(*(lived(hub, account, chance, deployments) for _ in range(3)))
+
+        async def record() -> None:
+            while len(answers) < number:
+                await eventually(lambda: deployments)
+                answers.update(await recorded(served, account, chance.choice(deployments[-10:]), chance))
+
+        async with asyncio.TaskGroup() as all_of_it:
+            for work in (live, live, *[record] * 8):
+                all_of_it.create_task(work())
+        for _ in range(2):
+            async with hub.log.engine.begin() as connection:
+                for table in Deployments().tables:
+                    await connection.execute(delete(table))
+            await project(hub)
+            for path, answer in answers.items():
+                assert await served.raw(path, account) == answer, f"seed {seed}: {path}"

@@ -63,6 +63,64 @@ async def test_the_list_goes_on_with_its_query(stage: "Stage") -> None:
     assert stage.deployments.seen[-1].raw_path == "/api/deployments?status=queued&limit=2"
 
 
+# ---- dry runs --------------------------------------------------------------------------------------------------------
+
+CHECKED = {"dry_run": True, "package": {"version": "1.0.0", "size_bytes": 2_000_000}, "warnings": []}
+QUOTED = {"cost": 2, "available": 5, "balance_after": 3, "sufficient": True}
+
+
+async def says_checked(request: web.Request) -> web.StreamResponse:
+    await request.read()
+    return web.json_response(CHECKED)
+
+
+async def says_quoted(_: web.Request) -> web.StreamResponse:
+    return web.json_response({**QUOTED, "more": 1})
+
+
+async def refuses(request: web.Request) -> web.StreamResponse:
+    await request.read()
+    return web.json_response({"error": "Package validation failed", "details": ["Invalid APKG format"]}, status=400)
+
+
+async def test_a_dry_run_gets_billings_quote(stage: "Stage") -> None:
+    mine = await stage.gateway.account()
+    stage.packages.handle, stage.billing.handle = says_checked, says_quoted
+    path = f"/api/agent-apps/{mine.app_id}/packages/deploy?dry_run=true"
+    answer = await stage.gateway.call("POST", path, mine.key, data=b"x" * 100_000)
+    assert (answer.status, answer.json) == (200, {**CHECKED, **QUOTED})
+    assert stage.packages.seen[-1].raw_path == path
+    assert stage.billing.seen[-1].raw_path == "/internal/quote?size_bytes=2000000"
+    assert stage.billing.caller().account_id == mine.account_id
+
+
+@pytest.mark.parametrize("billing", ["away", "broken"])
+async def test_without_billing_its_part_is_left_out(stage: "Stage", billing: str) -> None:
+    mine = await stage.gateway.account()
+    stage.packages.handle, stage.billing.handle = says_checked, broken
+    if billing == "away":
+        await stage.billing.stop()
+    path = f"/api/agent-apps/{mine.app_id}/packages/deploy?dry_run=true"
+    answer = await stage.gateway.call("POST", path, mine.key, data=b"x")
+    assert (answer.status, answer.json) == (200, CHECKED)
+
+
+async def test_what_would_be_refused_and_what_is_no_dry_run_is_passed_on(stage: "Stage") -> None:
+    mine = await stage.gateway.account()
+    path = f"/api/agent-apps/{mine.app_id}/packages/deploy"
+    stage.packages.handle = refuses
+    answer = await stage.gateway.call("POST", f"{path}?dry_run=true", mine.key, data=b"x")
+    assert (answer.status, answer.json["details"]) == (400, ["Invalid APKG format"])
+    stage.packages.handle = says_checked
+    assert (await stage.gateway.call("POST", path, mine.key, data=b"x")).json == CHECKED
+    assert not stage.billing.seen
+    answer = await stage.gateway.call("POST", f"{path}?dry_run=perhaps", mine.key, data=b"x")
+    assert (answer.status, answer.json["details"]) == (400, ["dry_run: true or false"])
+
+
+# ---- streams ---------------------------------------------------------------------------------------------------------
+
+
 class Telling:
     """A service that says one event at a time, when it is told to."""
 

@@ -20,6 +20,8 @@ PUBLISHED = {
     ("GET", "/api/deployments/{deployment_id}"),
     ("GET", "/api/deployments/{deployment_id}/events"),
     ("POST", "/api/deployments/{deployment_id}/cancel"),
+    ("POST", "/api/deployments/{deployment_id}/retry"),
+    ("POST", "/api/agent-apps/{app_id}/packages/{package_id}/deploy"),
     ("GET", "/api/deployments/queue/stats"),
     ("GET", "/api/credits"),
     ("GET", "/api/credits/ledger"),

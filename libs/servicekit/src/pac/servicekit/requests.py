@@ -119,6 +119,17 @@ async def body_in(request: web.Request, model: type[M]) -> M:
         raise Refused(ErrorCode.INVALID_REQUEST, details=details_of(invalid)) from None
 
 
+def flag_in(request: web.Request, name: str) -> bool:
+    """`?name=true`; absent is false. 400 for anything else than true, false, 1 and 0."""
+    match request.query.get(name, "false").lower():
+        case "true" | "1":
+            return True
+        case "false" | "0":
+            return False
+        case _:
+            raise Refused(ErrorCode.INVALID_REQUEST, details=[f"{name}: true or false"])
+
+
 class Nothing(BaseModel):
     model_config = ConfigDict(extra="forbid")
 

@@ -14,16 +14,17 @@ from pac.gateway.api import Api
 from pac.gateway.auth import AdminKey, ApiKeys, Authentication, KeyCache
 from pac.gateway.consumers import Consumers
 from pac.gateway.early import Early
-from pac.gateway.forward import Limits, Upstreams
+from pac.gateway.forward import Instead, Limits, Upstreams
 from pac.gateway.gate import Gate
 from pac.gateway.instances import Instances
 from pac.gateway.invariants import LiveLaws
 from pac.gateway.keys import Pepper
 from pac.gateway.queries import Queries
+from pac.gateway.quote import Quote
 from pac.gateway.routes import ROUTES, Forward, Own
 from pac.gateway.settings import Settings
 from pac.gateway.status import LastAnswers, Status
-from pac.servicekit.http import Handler, Route
+from pac.servicekit.http import Handler, Route, flag_in
 from pac.servicekit.identity import IdentitySigner
 from pac.servicekit.invariants import Invariants
 from pac.servicekit.kafka import Subscription
@@ -60,6 +61,7 @@ def build_service(settings: Settings) -> Service:
             patience_seconds=settings.status_patience_seconds,
         ),
         early=Early(upstreams, settings.status_timeout_seconds),
+        quote=Quote(upstreams, settings.status_timeout_seconds),
     )
     return Service(
         name=ServiceName.GATEWAY,
@@ -85,6 +87,7 @@ class Handlers:
     upstreams: Upstreams
     status: Status
     early: Early
+    quote: Quote
 
     def handler(self, route: Forward | Own) -> Handler:
         match route:
@@ -106,10 +109,14 @@ class Handlers:
     def _forward(self, route: Forward) -> Handler:
         async def forward(request: web.Request) -> web.StreamResponse:
             caller = await self.gate.admit(request, route)
-            unless_found = self.early.refuse if route.early else None
-            return await self.upstreams.forward(request, route.to, caller, unless_found=unless_found)
+            return await self.upstreams.forward(request, route.to, caller, instead=self._instead(route, request))
 
         return forward
+
+    def _instead(self, route: Forward, request: web.Request) -> Instead | None:
+        if route.quoted and flag_in(request, "dry_run"):
+            return self.quote.compose
+        return self.early.refuse if route.early else None
 
     def _status(self, route: Forward) -> Handler:
         async def answer(request: web.Request) -> web.StreamResponse:

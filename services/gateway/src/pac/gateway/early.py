@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+import aiohttp
 from aiohttp import web
 
 from pac.contracts.errors import ErrorCode, Refused
@@ -21,8 +22,12 @@ class Early:
     upstreams: Upstreams
     timeout_seconds: float = 2.0
 
-    async def refuse(self, request: web.Request, caller: Caller) -> None:
-        """Refused: 409 for one that packages knows, 503 when nobody can say. Returns for one that nobody knows."""
+    async def refuse(self, request: web.Request, caller: Caller, answer: aiohttp.ClientResponse) -> None:
+        """Of the hub's 404. Refused: 409 for one that packages knows, 503 when nobody can say; else it stays a 404."""
+        if answer.status == NOT_FOUND:
+            await self._ask(request, caller)
+
+    async def _ask(self, request: web.Request, caller: Caller) -> None:
         path, seconds = submission_path(request), self.timeout_seconds
         try:
             answer = await self.upstreams.fetch(request, ServiceName.PACKAGES, path, caller, timeout_seconds=seconds)

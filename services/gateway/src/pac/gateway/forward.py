@@ -22,12 +22,11 @@ from pac.servicekit.requests import let_body_come, request_id_of, stopping_of
 logger = structlog.get_logger(__name__)
 WATCH_SECONDS = 0.25  # how soon the end of a client that has sent everything is noticed
 ANSWER_MAX_BYTES = 1_048_576
-NOT_FOUND = 404
 EVENT_STREAM = "text/event-stream"
 _AWAY = (aiohttp.ClientError, OSError)  # TimeoutError is an OSError
 _NOT_CONNECTED = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
 _REPEATABLE = frozenset({hdrs.METH_GET, hdrs.METH_HEAD})
-WhenUnknown = Callable[[web.Request, Caller], Awaitable[None]]
+Instead = Callable[[web.Request, Caller, aiohttp.ClientResponse], Awaitable[web.StreamResponse | None]]
 
 
 class ClientGone(Exception):  # noqa: N818 - nobody is left to be told
@@ -92,12 +91,12 @@ class Upstreams:
         self._session = self._fresh = None
 
     async def forward(
-        self, request: web.Request, to: ServiceName, caller: Caller, *, unless_found: WhenUnknown | None = None
+        self, request: web.Request, to: ServiceName, caller: Caller, *, instead: Instead | None = None
     ) -> web.StreamResponse:
         """503 with Retry-After if no process of the service is there; whatever one answers otherwise, early or late.
 
         Another one is asked as long as nothing can have happened yet: not connected, a question that may be repeated,
-        or a body of which nothing was sent. Before a 404 is passed on, `unless_found` may refuse with something else.
+        or a body of which nothing was sent. `instead` may put another one in the place of what came.
         """
         if request.headers.get(hdrs.CONTENT_ENCODING, "identity").lower() != "identity":
             raise Refused(ErrorCode.UNSUPPORTED_MEDIA_TYPE, "Send the body without Content-Encoding")
@@ -117,9 +116,8 @@ class Upstreams:
                     break
             else:
                 async with answer:
-                    if answer.status == NOT_FOUND and unless_found is not None:
-                        await unless_found(request, caller)
-                    return await _relay(request, answer)
+                    other = await instead(request, caller, answer) if instead is not None else None
+                    return other if other is not None else await _relay(request, answer)
         raise Refused(ErrorCode.UNAVAILABLE, retry_after_seconds=1)
 
     async def _ask(
@@ -165,13 +163,8 @@ class Upstreams:
     async def _read(self, url: URL, headers: Mapping[str, str], request_id: str) -> Answer:
         assert self._session is not None, "used outside of its context"
         async with self._session.get(url, headers=headers, allow_redirects=False) as answer:
-            body = bytearray()
-            async for chunk in answer.content.iter_any():
-                body += chunk
-                if len(body) > ANSWER_MAX_BYTES:
-                    raise ConnectionAbortedError("a service answered more than expected")
             shown = to_client(answer.headers, request_id=request_id)
-            return Answer(answer.status, answer.reason or "", shown, bytes(body))
+            return Answer(answer.status, answer.reason or "", shown, await whole(answer))
 
     def _identity(self, request: web.Request, to: ServiceName, caller: Caller, method: str, path: str) -> str:
         request_id = request_id_of(request)
@@ -200,6 +193,16 @@ class _Upload:
         except (OSError, aiohttp.ClientError, web.RequestPayloadError):
             self.broken = True
             raise
+
+
+async def whole(answer: aiohttp.ClientResponse) -> bytes:
+    """The body of an answer that is small."""
+    body = bytearray()
+    async for chunk in answer.content.iter_any():
+        body += chunk
+        if len(body) > ANSWER_MAX_BYTES:
+            raise ConnectionAbortedError("a service answered more than expected")
+    return bytes(body)
 
 
 def _at(url: str, path: str) -> URL:
