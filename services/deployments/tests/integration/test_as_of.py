@@ -187,7 +187,7 @@ async def test_what_was_answered_under_load_is_answered_again_when_all_is_rebuil
 
         async def record() -> None:
             while len(answers) < number:
-                await eventually(lambda: deployments)
+                await eventually(lambda: bool(deployments))
                 answers.update(await recorded(served, account, chance.choice(deployments[-10:]), chance))
 
         async with asyncio.TaskGroup() as all_of_it:

@@ -61,6 +61,7 @@ class Upstreams:
     limits: Limits = Limits()
     _session: aiohttp.ClientSession | None = field(default=None, init=False)
     _fresh: aiohttp.ClientSession | None = field(default=None, init=False)
+    _streams: aiohttp.ClientSession | None = field(default=None, init=False)
 
     async def __aenter__(self) -> Self:
         limit = self.limits.connections
@@ -68,6 +69,8 @@ class Upstreams:
         # What must not be asked twice gets a connection of its own: a kept one may be at its end just now, and then
         # nobody could say what became of the question.
         self._fresh = self._opened(aiohttp.TCPConnector(limit=limit, force_close=True))
+        # Streams of events are long, and bounded by the service: they must not take the places of everybody else.
+        self._streams = self._opened(aiohttp.TCPConnector(limit=0, force_close=True))
         return self
 
     def _opened(self, connector: aiohttp.TCPConnector) -> aiohttp.ClientSession:
@@ -85,10 +88,10 @@ class Upstreams:
         )
 
     async def __aexit__(self, *_: object) -> None:
-        for session in (self._session, self._fresh):
+        for session in (self._session, self._fresh, self._streams):
             if session is not None:
                 await session.close()
-        self._session = self._fresh = None
+        self._session = self._fresh = self._streams = None
 
     async def forward(
         self, request: web.Request, to: ServiceName, caller: Caller, *, instead: Instead | None = None
@@ -125,6 +128,8 @@ class Upstreams:
     ) -> aiohttp.ClientResponse:
         path = request.rel_url.raw_path_qs
         session = self._session if request.method in _REPEATABLE else self._fresh
+        if EVENT_STREAM in request.headers.get(hdrs.ACCEPT, ""):
+            session = self._streams
         assert session is not None, "used outside of its context"
         return await session.request(
             request.method,
