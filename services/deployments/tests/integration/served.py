@@ -122,4 +122,4 @@ async def said(response: ClientResponse) -> AsyncIterator[Said]:
 
 async def project(hub: Hub) -> None:
     async with hub.log.engine.begin() as connection:
-        await Deployments().apply(connection, await hub.envelopes())
+        await Deployments().apply(connection, await hub.events())

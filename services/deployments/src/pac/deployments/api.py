@@ -16,7 +16,6 @@ from pac.contracts.base import Moment
 from pac.contracts.deployments import DeploymentEvent
 from pac.contracts.errors import ErrorCode, Refused
 from pac.deployments.asked import app_in, as_of_in, bad, has_already, status_in
-from pac.deployments.clock import Clock
 from pac.deployments.domain import CancelDeployment, Command, Deployment
 from pac.deployments.history import History
 from pac.deployments.listing import Listing, Wanted
@@ -24,6 +23,7 @@ from pac.deployments.queries import Figures, Level, Queries, Thresholds, health_
 from pac.deployments.queue import Queue
 from pac.deployments.views import is_queued, queue_view, view_of
 from pac.eventlog import Decider, EventLog, Recorded
+from pac.servicekit.clock import Clock
 from pac.servicekit.http import caller_of, cause_of, cursor_of, nothing_in, page_in, reply, uuid_in
 
 

@@ -24,6 +24,7 @@ from pac.gateway.quote import Quote
 from pac.gateway.routes import ROUTES, Forward, Own
 from pac.gateway.settings import Settings
 from pac.gateway.status import LastAnswers, Status
+from pac.gateway.throttle import Throttle
 from pac.servicekit.http import Handler, Route, flag_in
 from pac.servicekit.identity import IdentitySigner
 from pac.servicekit.invariants import Invariants
@@ -54,6 +55,7 @@ def build_service(settings: Settings) -> Service:
         gate=Gate(Authentication((AdminKey(settings.admin_key), api_keys)), queries),
         api=Api(log, queries, pepper, cache, LiveLaws(Invariants(log, laws_of_every_service(log)), upstreams)),
         upstreams=upstreams,
+        throttle=Throttle(settings.public_requests_per_second, settings.public_requests_burst),
         status=Status(
             upstreams,
             LastAnswers(settings.status_kept_answers),
@@ -88,6 +90,7 @@ class Handlers:
     status: Status
     early: Early
     quote: Quote
+    throttle: Throttle
 
     def handler(self, route: Forward | Own) -> Handler:
         match route:
@@ -108,6 +111,8 @@ class Handlers:
 
     def _forward(self, route: Forward) -> Handler:
         async def forward(request: web.Request) -> web.StreamResponse:
+            if route.public:  # behind a proxy the address is the proxy's: then this is the limit for all together
+                self.throttle.take(request.remote or "")
             caller = await self.gate.admit(request, route)
             return await self.upstreams.forward(request, route.to, caller, instead=self._instead(route, request))
 

@@ -18,7 +18,6 @@ from pac.contracts.errors import ErrorCode, Refused
 from pac.contracts.packages import PackageSubmitted, Problem
 from pac.eventlog import Cause, EventLog, Transaction
 from pac.packages.answering import Answering
-from pac.packages.clock import Clock
 from pac.packages.domain.again import check_stored, reclaim
 from pac.packages.domain.submission import SUBMISSION, Submit
 from pac.packages.domain.versions import Status
@@ -32,6 +31,7 @@ from pac.packages.shelf import Shelf, app_lock, submission_row
 from pac.packages.submitting import Submitted
 from pac.packages.uploads import FIELD_MAX_BYTES
 from pac.packages.views import AcceptedPackage, shown_status
+from pac.servicekit.clock import Clock
 from pac.servicekit.http import body_in, caller_of, cause_of, nothing_in, uuid_in
 from pac.servicekit.objects import ObjectMissing, Objects
 

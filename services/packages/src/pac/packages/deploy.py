@@ -12,7 +12,6 @@ from pac.contracts.packages import Problem
 from pac.eventlog import EventLog
 from pac.packages.answering import Answering
 from pac.packages.checker import Checker, Report
-from pac.packages.clock import Clock
 from pac.packages.described import described, dumped
 from pac.packages.environment import Seals
 from pac.packages.faults import VERSION_EXISTS, cannot_verify, faulty, only_for_deploy
@@ -29,6 +28,7 @@ from pac.packages.views import (
     package_view,
 )
 from pac.packages.work import promote
+from pac.servicekit.clock import Clock
 from pac.servicekit.http import caller_of, cause_of, flag_in, reply, uuid_in
 from pac.servicekit.objects import Objects
 
