@@ -154,6 +154,8 @@ async def test_events_are_followed_and_the_past_is_what_it_was(pac: Pac, tenant:
     page = (await pac.call("GET", f"{path}/events", tenant.key)).body
     assert page == {"events": whole, "next_cursor": None}
     assert cut_often == cut_sometimes == whole
+    over = {"Accept": "text/event-stream", "Last-Event-ID": str(len(whole))}
+    assert (await pac.call("GET", f"{path}/events", tenant.key, headers=over)).status == 204
     assert [event["version"] for event in whole] == list(range(1, len(whole) + 1))
 
     async def past() -> list[tuple[int, str, Any]]:

@@ -118,6 +118,16 @@ async def test_a_superseded_package_may_be_deployed(packages: Packages, tenant: 
     assert holder == newer.package_id
 
 
+async def test_a_delete_at_the_same_moment_is_one_or_the_other(packages: Packages, tenant: Tenant) -> None:
+    for number in range(5):
+        uploaded_one = await packages.post(tenant, apkg(f"1.{number}.0"), to="")
+        package_id = UUID(uploaded_one.body["package"]["id"])
+        deleting = packages.call("DELETE", f"{tenant.path}/{package_id}", tenant)
+        deployed, deleted = await asyncio.gather(deploy_stored(packages, tenant, package_id), deleting)
+        assert (deployed.status, deleted.status) in {(202, 409), (409, 200), (404, 200)}
+        assert (await packages.row(package_id)).status == ("deleted" if deleted.status == 200 else "stored")
+
+
 @pytest.mark.parametrize(
     ("body", "detail"),
     [

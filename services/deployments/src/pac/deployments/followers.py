@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Final
 from uuid import UUID
@@ -66,7 +66,8 @@ class Followers:
         while True:
             await self._somebody.wait()
             woken = self.log.woken()
-            await self.look()
+            with suppress(OSError):  # an outage: the next look finds what has come meanwhile
+                await self.look()
             await woken.wait(LOOK_SECONDS)
             await asyncio.sleep(PAUSE_SECONDS)  # one look for commits that come in a row
 

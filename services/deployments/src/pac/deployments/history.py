@@ -20,6 +20,7 @@ from pac.eventlog import Cause, Decider, EventLog, Recorded
 from pac.eventlog.record import envelope_from, event_from
 
 SETTLED: Final = timedelta(seconds=2)
+AHEAD: Final = timedelta(seconds=1)  # as much may the caller's clock be ahead of ours
 
 EVENTS = text("""
 SELECT stream, version, data::text, metadata::text FROM log.events
@@ -91,7 +92,7 @@ class History:
         asked = {"stream": stream, "moment": moment, "settled": SETTLED}
         async with self.log.reading() as connection:
             seconds = float((await connection.execute(UNSETTLED, asked)).scalar_one())
-            if seconds > 2 * SETTLED.total_seconds():
+            if seconds > (SETTLED + AHEAD).total_seconds():
                 raise Refused(ErrorCode.INVALID_REQUEST, details=["as_of: is still to come"])
             if now.state.status not in OPEN:  # nothing follows an end
                 later = (await connection.execute(FIRST_LATER, asked)).scalar_one()
