@@ -9,13 +9,15 @@ from uuid import UUID, uuid4
 import pytest
 
 from pac.contracts.base import Outcome, Source, Step
+from pac.contracts.gateway import AgentAppDeleted
 from pac.contracts.packages import PackageSubmitted
+from pac.contracts.topics import ServiceName
 from pac.packages.domain.submission import OWN_STEPS
 from pac.servicekit.sealing import environment_context, open_sealed
 from pac.testkit.service import Answer
 
 from .conftest import PackagesOf
-from .harness import SEALING_KEY, Packages, Tenant, apkg, damaged
+from .harness import NOON, SEALING_KEY, Packages, Tenant, apkg, damaged
 
 
 async def uploaded(packages: Packages, tenant: Tenant) -> UUID:
@@ -266,3 +268,12 @@ async def test_unknown_and_foreign_deployments_are_the_same_404(packages: Packag
     }
     unknown = await retry(packages, tenant, first.deployment_id, json={"version": "2"})
     assert (unknown.status, unknown.body["details"]) == (400, ["version: Unknown field"])
+
+
+async def test_a_deleted_app_takes_nothing_once_more(packages: Packages, tenant: Tenant) -> None:
+    stored, first = await uploaded(packages, tenant), await packages.deployed(tenant, apkg("2.0.0"))
+    await packages.abort(first)
+    event = AgentAppDeleted(account_id=tenant.account_id, at=NOON, agent_app_id=tenant.app_id)
+    await packages.hear(ServiceName.GATEWAY, f"app-{tenant.app_id}", event)
+    answers = [await deploy_stored(packages, tenant, stored), await retry(packages, tenant, first.deployment_id)]
+    assert {(answer.status, answer.body["error"]) for answer in answers} == {(404, "Agent app not found")}

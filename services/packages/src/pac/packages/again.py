@@ -97,7 +97,7 @@ class Again:
     ) -> tuple[Row[Any], Submitted]:
         stream = SUBMISSION.stream(wish.deployment_id)
         async with self.log.transaction(stream, cause=cause, locks=[app_lock(app_id)]) as tx:
-            shelf = await _open_shelf(tx, app_id, "Agent app not found")
+            shelf = await _open_shelf(tx, app_id)
             check_stored(await shelf.holder(package_id))
             row = await shelf.package(package_id)
             assert row is not None
@@ -143,7 +143,7 @@ class Again:
     ) -> tuple[Row[Any], Submitted]:
         stream = SUBMISSION.stream(wish.deployment_id)
         async with self.log.transaction(stream, cause=cause, locks=[app_lock(app_id)]) as tx:
-            shelf = await _open_shelf(tx, app_id, "Deployment not found")
+            shelf = await _open_shelf(tx, app_id)
             before, row = await submission_row(tx.connection, retried), await shelf.package(package_id)
             assert before is not None
             assert row is not None
@@ -181,10 +181,10 @@ class Again:
         return await self.answering.answer(request, submitted, row.app_id, package, wish.at)
 
 
-async def _open_shelf(tx: Transaction, app_id: UUID, unknown: str) -> Shelf:
+async def _open_shelf(tx: Transaction, app_id: UUID) -> Shelf:
     shelf = Shelf(tx.connection, app_id)
     if await shelf.is_deleted():
-        raise Refused(ErrorCode.NOT_FOUND, unknown)
+        raise Refused(ErrorCode.NOT_FOUND, "Agent app not found")
     return shelf
 
 
