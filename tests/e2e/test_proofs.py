@@ -46,7 +46,14 @@ async def test_proofs_of_every_end_are_sound_and_a_changed_byte_is_not(pac: Pac,
     poor = await pac.tenant(credits=1)
     rejected = await pac.deploy(poor, packed_agent(folder / "big", padding_bytes=2 * 1024 * 1024), "1.0.0")
     assert (completed.status, failed.status, rejected.status) == (202, 202, 402)
+    rich = await pac.tenant(credits=2)
+    running = await pac.deploy(rich, packed_agent(folder / "running"), "1.0.0")
+    waiting = await pac.deploy(rich, packed_agent(folder / "waiting", version="2.0.0"), "2.0.0")
+    cancelled = waiting.body["deployment"]["id"]
+    stopped = await pac.call("POST", f"/api/deployments/{cancelled}/cancel", rich.key)
+    assert (running.status, stopped.status) == (202, 202), stopped
     ends = (
+        (rich, cancelled, "cancelled", "released"),
         (tenant, completed.body["deployment"]["id"], "completed", "captured"),
         (tenant, failed.body["deployment"]["id"], "failed", "released"),
         (poor, rejected.body["deployment_id"], "rejected", "refused"),
