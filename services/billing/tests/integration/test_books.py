@@ -1,4 +1,4 @@
-"""An account's books over HTTP while they move: one position, pages without gap or double, corrections within limits."""
+"""An account's books over HTTP while they move: one position, pages without gap or double, corrections in limits."""
 
 import asyncio
 import itertools
