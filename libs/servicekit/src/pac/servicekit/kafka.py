@@ -135,7 +135,8 @@ class Subscriptions:
             ack_policy=AckPolicy.MANUAL,
             fetch_max_wait_ms=FETCH_WAIT_MILLISECONDS,
             max_records=self.settings.consumer_batch_size,
-            session_timeout_ms=10_000,
+            session_timeout_ms=6_000,  # so long a group waits for a member that is gone: after each loss of the broker
+            heartbeat_interval_ms=2_000,
             parser=_unparsed,
             decoder=_undecoded,
         )
