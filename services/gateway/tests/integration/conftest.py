@@ -108,6 +108,7 @@ class Gateway:
     http: aiohttp.ClientSession
     log: EventLog
     subscriptions: Sequence[Subscription] = ()
+    stopping: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
     def url(self) -> str:
@@ -204,7 +205,8 @@ async def serving(
         stack.push_async_callback(service.log.close)
         for resource in service.resources:
             await stack.enter_async_context(resource)
-        app = build_http(service.routes, verifier=None, metrics=service.metrics, stopping=asyncio.Event())
+        stopping = asyncio.Event()
+        app = build_http(service.routes, verifier=None, metrics=service.metrics, stopping=stopping)
         listener = Listener(app, drain_seconds=0.2)
         await listener.setup()
         stack.push_async_callback(listener.cleanup)
@@ -212,7 +214,7 @@ async def serving(
         http = await stack.enter_async_context(
             aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar(), timeout=aiohttp.ClientTimeout(total=60))
         )
-        yield Gateway(port, http, service.log, service.subscriptions)
+        yield Gateway(port, http, service.log, service.subscriptions, stopping)
 
 
 @asynccontextmanager

@@ -13,17 +13,19 @@ from pac.eventlog import EventLog, create_engine
 from pac.gateway.api import Api
 from pac.gateway.auth import AdminKey, ApiKeys, Authentication, KeyCache
 from pac.gateway.consumers import Consumers
-from pac.gateway.forward import Limits, Upstreams
+from pac.gateway.early import Early
+from pac.gateway.forward import Instead, Limits, Upstreams
 from pac.gateway.gate import Gate
 from pac.gateway.instances import Instances
 from pac.gateway.invariants import LiveLaws
 from pac.gateway.keys import Pepper
 from pac.gateway.queries import Queries
+from pac.gateway.quote import Quote
 from pac.gateway.routes import ROUTES, Forward, Own
 from pac.gateway.settings import Settings
 from pac.gateway.status import LastAnswers, Status
 from pac.gateway.throttle import Throttle
-from pac.servicekit.http import Handler, Route
+from pac.servicekit.http import Handler, Route, flag_in
 from pac.servicekit.identity import IdentitySigner
 from pac.servicekit.invariants import Invariants
 from pac.servicekit.kafka import Subscription
@@ -60,6 +62,8 @@ def build_service(settings: Settings) -> Service:
             timeout_seconds=settings.status_timeout_seconds,
             patience_seconds=settings.status_patience_seconds,
         ),
+        early=Early(upstreams, settings.status_timeout_seconds),
+        quote=Quote(upstreams, settings.status_timeout_seconds),
     )
     return Service(
         name=ServiceName.GATEWAY,
@@ -84,6 +88,8 @@ class Handlers:
     api: Api
     upstreams: Upstreams
     status: Status
+    early: Early
+    quote: Quote
     throttle: Throttle
 
     def handler(self, route: Forward | Own) -> Handler:
@@ -107,9 +113,15 @@ class Handlers:
         async def forward(request: web.Request) -> web.StreamResponse:
             if route.public:  # behind a proxy the address is the proxy's: then this is the limit for all together
                 self.throttle.take(request.remote or "")
-            return await self.upstreams.forward(request, route.to, await self.gate.admit(request, route))
+            caller = await self.gate.admit(request, route)
+            return await self.upstreams.forward(request, route.to, caller, instead=self._instead(route, request))
 
         return forward
+
+    def _instead(self, route: Forward, request: web.Request) -> Instead | None:
+        if route.quoted and flag_in(request, "dry_run"):
+            return self.quote.compose
+        return self.early.refuse if route.early else None
 
     def _status(self, route: Forward) -> Handler:
         async def answer(request: web.Request) -> web.StreamResponse:

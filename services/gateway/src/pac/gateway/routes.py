@@ -36,12 +36,18 @@ class Access:
 
 @dataclass(frozen=True)
 class Forward(Access):
-    """Served by one service. `status`: a poll that must not fail in passing trouble (see status.py)."""
+    """Served by one service. `status`: a poll that must not fail in passing trouble (see status.py).
+
+    `early`: what the service does not know may only not have reached it yet (see early.py). `quoted`: a dry run gets
+    billing's quote (see quote.py).
+    """
 
     method: str
     path: str
     to: ServiceName
     status: bool = False
+    early: bool = False
+    quoted: bool = False
 
 
 @dataclass(frozen=True)
@@ -55,13 +61,18 @@ class Own(Access):
 
 FORWARDS = (
     Forward("POST", "/api/agent-apps/{app_id}/packages", PACKAGES, scope=Scope.DEPLOY, app=True),
-    Forward("POST", "/api/agent-apps/{app_id}/packages/deploy", PACKAGES, scope=Scope.DEPLOY, app=True),
+    Forward("POST", "/api/agent-apps/{app_id}/packages/deploy", PACKAGES, scope=Scope.DEPLOY, app=True, quoted=True),
     Forward("GET", "/api/agent-apps/{app_id}/packages", PACKAGES, scope=Scope.READ, app=True),
     Forward("GET", "/api/agent-apps/{app_id}/packages/{package_id}", PACKAGES, scope=Scope.READ, app=True),
     Forward("GET", "/api/agent-apps/{app_id}/packages/{package_id}/download", PACKAGES, scope=Scope.READ, app=True),
     Forward("DELETE", "/api/agent-apps/{app_id}/packages/{package_id}", PACKAGES, scope=Scope.DEPLOY, app=True),
+    Forward("POST", "/api/agent-apps/{app_id}/packages/{package_id}/deploy", PACKAGES, scope=Scope.DEPLOY, app=True),
     Forward("GET", "/api/deployments/queue/stats", DEPLOYMENTS, public=True),
+    Forward("GET", "/api/deployments", DEPLOYMENTS, scope=Scope.READ),
     Forward("GET", "/api/deployments/{deployment_id}", DEPLOYMENTS, scope=Scope.READ, status=True),
+    Forward("GET", "/api/deployments/{deployment_id}/events", DEPLOYMENTS, scope=Scope.READ, early=True),
+    Forward("POST", "/api/deployments/{deployment_id}/cancel", DEPLOYMENTS, scope=Scope.DEPLOY, early=True),
+    Forward("POST", "/api/deployments/{deployment_id}/retry", PACKAGES, scope=Scope.DEPLOY),
     Forward("GET", "/api/credits", BILLING, scope=Scope.READ),
     Forward("GET", "/api/credits/ledger", BILLING, scope=Scope.READ),
     Forward("POST", "/api/admin/accounts/{account_id}/credits", BILLING, operator=True, account=True),
