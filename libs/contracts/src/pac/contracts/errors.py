@@ -53,7 +53,7 @@ ERRORS: dict[ErrorCode, ErrorKind] = {
     ErrorCode.UNAUTHENTICATED: ErrorKind(
         401,
         "Invalid API key or session",
-        "Send `Authorization: Bearer pac_…` with a key that is live.",
+        "Send `Authorization: Bearer pac_…` with a live key, or a live session.",
     ),
     ErrorCode.INSUFFICIENT_CREDITS: ErrorKind(402, "Insufficient credits", "Ask the operator for a grant of credits."),
     ErrorCode.FORBIDDEN: ErrorKind(403, "Not allowed with this key", "Use a key that has the scope named in `scope`."),

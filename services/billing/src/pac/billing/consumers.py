@@ -35,6 +35,9 @@ from pac.contracts.gateway import (
     ApiKeyCreated,
     ApiKeyRevoked,
     GatewayEvent,
+    MemberAdded,
+    MemberChanged,
+    MemberRemoved,
 )
 from pac.eventlog import EventLog, Message, TooEarly
 from pac.eventlog.crashpoints import reach
@@ -53,6 +56,8 @@ class Consumers:
             case AccountOpened() as event:
                 await self._open(message, event)
             case AgentAppCreated() | AgentAppChanged() | AgentAppDeleted() | ApiKeyCreated() | ApiKeyRevoked():
+                return
+            case MemberAdded() | MemberChanged() | MemberRemoved():
                 return
             case _:
                 assert_never(message.event)

@@ -1,28 +1,26 @@
-"""What the gateway serves itself: accounts, agent apps, API keys, and whether it is well."""
+"""What the gateway serves itself: agent apps, API keys, and whether it is well; accounts are in accounts.py."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Annotated, Any
 from uuid import UUID, uuid4
 
 from aiohttp import web
-from pydantic import AfterValidator, AwareDatetime, Field
+from pydantic import AwareDatetime, Field
 from sqlalchemy import Row, insert, update
 
 from pac.contracts.api import Reply, Request
-from pac.contracts.base import Line, Moment
+from pac.contracts.base import Moment
 from pac.contracts.errors import ErrorCode, Refused
 from pac.contracts.gateway import AgentAppDeleted, ApiKeyRevoked
 from pac.contracts.identity import Caller, Scope
-from pac.eventlog import EventLog, Transaction
-from pac.gateway.auth import KeyCache
+from pac.eventlog import Transaction
+from pac.gateway.accounts import AccountsApi
+from pac.gateway.auth import ApiKeys
 from pac.gateway.domain import (
-    ACCOUNT,
     APP,
     APP_NOT_FOUND,
     KEY,
-    Account,
     App,
     AppEvent,
     ChangeApp,
@@ -31,33 +29,18 @@ from pac.gateway.domain import (
     DeleteApp,
     Key,
     KeyEvent,
-    OpenAccount,
     RevokeKey,
     SignaturePolicy,
 )
 from pac.gateway.invariants import LiveLaws
 from pac.gateway.keys import Pepper, new_key
-from pac.gateway.queries import Queries
-from pac.gateway.tables import accounts, agent_apps, api_keys
+from pac.gateway.names import Name
+from pac.gateway.tables import agent_apps, api_keys
 from pac.servicekit.answers import reply
 from pac.servicekit.requests import body_in, cause_of, page_in, stopping_of, uuid_in
 
-NAME_MAX_CHARACTERS = 100
-
-
-def _sized(name: str) -> str:
-    if not 1 <= len(name) <= NAME_MAX_CHARACTERS:
-        raise ValueError(f"Must have 1 to {NAME_MAX_CHARACTERS} characters")
-    return name
-
-
-Name = Annotated[Line, AfterValidator(_sized)]
 Scopes = Annotated[frozenset[Scope], Field(min_length=1, strict=False)]
 PLACE = (str, str)  # a cursor's values: time and id of the last row
-
-
-class NewAccount(Request):
-    name: Name
 
 
 class NewApp(Request):
@@ -73,12 +56,6 @@ class NewApiKey(Request):
     name: Name
     scopes: Scopes | None = None
     expires_at: Annotated[AwareDatetime, Field(strict=False)] | None = None
-
-
-class AccountView(Reply):
-    id: UUID
-    name: str
-    created_at: Moment
 
 
 class ReleaseView(Reply):
@@ -114,14 +91,11 @@ class NewKeyView(KeyView):
     key: str
 
 
-@dataclass(frozen=True)
-class Api:
-    log: EventLog
-    queries: Queries
+@dataclass(frozen=True, kw_only=True)
+class Api(AccountsApi):
     pepper: Pepper
-    cache: KeyCache
+    api_keys: ApiKeys
     live_laws: LiveLaws
-    now: Callable[[], datetime] = lambda: datetime.now(UTC)
 
     # ---- agent apps ---------------------------------------------------------------------------------------------
 
@@ -226,21 +200,8 @@ class Api:
                     await tx.execute(update(api_keys).where(api_keys.c.id == key_id).values(revoked_at=event.at))
 
         await self.log.execute(KEY, key_id, command, cause=cause_of(request), then=close)
-        self.cache.forget(key_id)
+        self.api_keys.forget(key_id)
         return reply({"message": "API key revoked successfully"})
-
-    # ---- accounts -----------------------------------------------------------------------------------------------
-
-    async def open_account(self, request: web.Request, _caller: Caller) -> web.Response:
-        wish = await body_in(request, NewAccount)
-        command = OpenAccount(uuid4(), self.now())
-        row = {"id": command.account_id, "name": wish.name, "created_at": command.at}
-
-        async def keep(tx: Transaction, _before: Account, _events: Sequence[Any], _after: Account) -> None:
-            await tx.execute(insert(accounts).values(row))
-
-        await self.log.execute(ACCOUNT, command.account_id, command, cause=cause_of(request), then=keep)
-        return reply({"account": AccountView.model_validate(row)}, status=201)
 
     # ---- health -------------------------------------------------------------------------------------------------
 

@@ -1,27 +1,32 @@
 """The table of contents: what the gateway serves, and what it needs for that."""
 
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import assert_never
+from typing import Any, assert_never
 
-import structlog
 from aiohttp import web
+from joserfc.jwk import OctKey
 
 from pac.contracts.topics import ServiceName
 from pac.eventlog import EventLog, create_engine
 from pac.gateway.api import Api
-from pac.gateway.auth import AdminKey, ApiKeys, Authentication, KeyCache
+from pac.gateway.auth import AdminKey, ApiKeys, Authentication
 from pac.gateway.consumers import Consumers
 from pac.gateway.forward import Limits, Upstreams
 from pac.gateway.gate import Gate
+from pac.gateway.held import Held
 from pac.gateway.instances import Instances
 from pac.gateway.invariants import LiveLaws
+from pac.gateway.jwks import PublishedKeys
 from pac.gateway.keys import Pepper
+from pac.gateway.origins import Origins, normal
 from pac.gateway.queries import Queries
 from pac.gateway.routes import ROUTES, Forward, Own
+from pac.gateway.session_settings import JWKS_PATH
+from pac.gateway.sessions import FirstSight, Sessions
 from pac.gateway.settings import Settings
 from pac.gateway.status import LastAnswers, Status
+from pac.gateway.tokens import AccessTokens
 from pac.servicekit.http import Handler, Route
 from pac.servicekit.identity import IdentitySigner
 from pac.servicekit.invariants import Invariants
@@ -29,28 +34,28 @@ from pac.servicekit.kafka import Subscription
 from pac.servicekit.laws import laws_of_every_service
 from pac.servicekit.service import Service
 
-logger = structlog.get_logger(__name__)
-
 
 def build_service(settings: Settings) -> Service:
     engine = create_engine(settings.database_url.get_secret_value(), pool_size=settings.pool_size)
     log, queries = EventLog(engine, ServiceName.GATEWAY), Queries(engine)
     pepper = Pepper(settings.key_pepper.get_secret_value().encode())
-    cache = KeyCache(settings.key_cache_size)
-    api_keys = ApiKeys(
-        queries,
-        pepper,
-        cache,
-        ttl_seconds=settings.key_ttl_seconds,
-        outage_seconds=settings.key_outage_seconds,
-        lookup_timeout_seconds=settings.key_lookup_timeout_seconds,
+    api_keys = ApiKeys(queries, pepper, _held(settings))
+    published = _published_keys(settings)
+    sessions = Sessions(
+        _access_tokens(settings, published), queries, FirstSight(log), _origins(settings), _held(settings)
     )
     upstreams = Upstreams(
         _instances(settings), IdentitySigner.from_base64(settings.identity_key.get_secret_value()), _limits(settings)
     )
     handlers = Handlers(
-        gate=Gate(Authentication((AdminKey(settings.admin_key), api_keys)), queries),
-        api=Api(log, queries, pepper, cache, LiveLaws(Invariants(log, laws_of_every_service(log)), upstreams)),
+        gate=Gate(Authentication((AdminKey(settings.admin_key), api_keys, sessions)), queries),
+        api=Api(
+            log,
+            queries,
+            pepper=pepper,
+            api_keys=api_keys,
+            live_laws=LiveLaws(Invariants(log, laws_of_every_service(log)), upstreams),
+        ),
         upstreams=upstreams,
         status=Status(
             upstreams,
@@ -69,7 +74,7 @@ def build_service(settings: Settings) -> Service:
             Route(route.method, route.path, handlers.handler(route), public=True, lazy_body=True) for route in ROUTES
         ],
         subscriptions=[Subscription(ServiceName.DEPLOYMENTS, Consumers(log).on_deployments_event)],
-        resources=[upstreams, _told(settings)],
+        resources=[upstreams] if published is None else [upstreams, published],
         also_listen=[(settings.host, settings.second_port)] if settings.second_port is not None else [],
     )
 
@@ -114,12 +119,43 @@ class Handlers:
         return answer
 
 
-@asynccontextmanager
-async def _told(settings: Settings) -> AsyncIterator[None]:
-    """At the start, when logging has been set up."""
-    if settings.of_sessions:
-        logger.warning("sessions_not_served_yet", ignored=settings.of_sessions, served="API keys only")
-    yield
+def _held(settings: Settings) -> Held[Any, Any]:
+    return Held(
+        settings.key_cache_size,
+        ttl_seconds=settings.key_ttl_seconds,
+        outage_seconds=settings.key_outage_seconds,
+        lookup_timeout_seconds=settings.key_lookup_timeout_seconds,
+    )
+
+
+def _published_keys(settings: Settings) -> PublishedKeys | None:
+    """An issuer publishes its keys at a known place, so its name alone is enough."""
+    url, issuer = settings.supabase_jwks_url, settings.supabase_issuer
+    if url is None and issuer is not None:
+        url = issuer.rstrip("/") + JWKS_PATH
+    if url is None:
+        return None
+    return PublishedKeys(
+        url,
+        max_age_seconds=settings.session_keys_max_age_seconds,
+        refetch_seconds=settings.session_keys_refetch_seconds,
+        timeout_seconds=settings.session_keys_timeout_seconds,
+    )
+
+
+def _access_tokens(settings: Settings, published: PublishedKeys | None) -> AccessTokens:
+    secret = settings.supabase_jwt_secret
+    return AccessTokens(
+        secret=None if secret is None else OctKey.import_key(secret.get_secret_value().encode()),
+        published=published,
+        issuer=settings.supabase_issuer,
+        leeway_seconds=settings.session_leeway_seconds,
+    )
+
+
+def _origins(settings: Settings) -> Origins:
+    pages = [settings.public_url or f"http://localhost:{settings.port}", *settings.trusted_origins.split(",")]
+    return Origins(frozenset(filter(None, map(normal, pages))))
 
 
 def _instances(settings: Settings) -> Mapping[ServiceName, Instances]:

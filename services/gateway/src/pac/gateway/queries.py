@@ -12,8 +12,11 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from pac.contracts.errors import ErrorCode, Refused
 from pac.contracts.identity import AppClaim, Scope
 from pac.eventlog import unavailable
-from pac.gateway.tables import accounts, agent_apps, api_keys
+from pac.gateway.domain import Role, personal_account
+from pac.gateway.tables import accounts, agent_apps, api_keys, members
 from pac.servicekit.requests import Page, cursor_of
+
+ACCOUNTS_OF_A_USER_MAX = 100
 
 
 @dataclass(frozen=True)
@@ -60,13 +63,20 @@ class Queries:
         known = frozenset(Scope(name) for name in row.scopes if name in set(Scope))
         return FoundKey(row.id, row.account_id, known, row.expires_at)
 
-    async def app_claim(self, app_id: UUID, account_id: UUID) -> AppClaim | None:
-        """None if there is no such app, if it is deleted, or another account's: the caller can't tell which."""
-        row = await self.app(app_id, account_id)
-        return None if row is None else AppClaim(id=row.id, signature_policy=row.signature_policy)
+    async def roles_of(self, user_id: UUID) -> Sequence[tuple[UUID, Role]]:
+        """The user's accounts, the personal one first, then in the order of becoming a member."""
+        mine = select(members).where(members.c.user_id == user_id)
+        order = (members.c.account_id != personal_account(user_id), members.c.created_at, members.c.account_id)
+        rows = await self._all(mine.order_by(*order).limit(ACCOUNTS_OF_A_USER_MAX))
+        return [(row.account_id, Role(row.role)) for row in rows]
+
+    async def app_claim(self, app_id: UUID, account_ids: Sequence[UUID]) -> tuple[UUID, AppClaim] | None:
+        """The app and whose it is; None if there is no such app, if it is deleted, or of none of these accounts."""
+        row = await self._one(select(agent_apps).where(*_app(app_id, account_ids)))
+        return row and (row.account_id, AppClaim(id=row.id, signature_policy=row.signature_policy))
 
     async def app(self, app_id: UUID, account_id: UUID) -> Row[Any] | None:
-        return await self._one(select(agent_apps).where(*_app(app_id, account_id)))
+        return await self._one(select(agent_apps).where(*_app(app_id, [account_id])))
 
     async def account_exists(self, account_id: UUID) -> bool:
         return await self._one(select(accounts.c.id).where(accounts.c.id == account_id)) is not None
@@ -85,14 +95,18 @@ class Queries:
                 row: Row[Any] | None = (await connection.execute(query)).one_or_none()
         return row
 
+    async def _all(self, query: Select[Any]) -> Sequence[Row[Any]]:
+        with unavailable():
+            async with self.engine.connect() as connection:
+                rows: Sequence[Row[Any]] = (await connection.execute(query)).all()
+        return rows
+
     async def _page(self, query: Select[Any], table: Table, page: Page) -> Listed:
         """Oldest first, so that a page once read does not shift when something is added."""
         if page.after:
             query = query.where(tuple_(table.c.created_at, table.c.id) > tuple_(*_place(page)))
         query = query.order_by(table.c.created_at, table.c.id).limit(page.limit + 1)
-        with unavailable():
-            async with self.engine.connect() as connection:
-                rows = (await connection.execute(query)).all()
+        rows = await self._all(query)
         if len(rows) <= page.limit:
             return Listed(rows, None)
         last = rows[page.limit - 1]
@@ -107,9 +121,9 @@ def _place(page: Page) -> tuple[datetime, UUID]:
         raise Refused(ErrorCode.INVALID_REQUEST, details=["cursor: not one that this list has given out"]) from None
 
 
-def _app(app_id: UUID, account_id: UUID) -> Sequence[ColumnElement[bool]]:
+def _app(app_id: UUID, account_ids: Sequence[UUID]) -> Sequence[ColumnElement[bool]]:
     return (
         agent_apps.c.id == app_id,
-        agent_apps.c.account_id == account_id,
+        agent_apps.c.account_id.in_(account_ids),
         agent_apps.c.deleted_at.is_(None),
     )

@@ -12,6 +12,15 @@ accounts = Table(
     Column("created_at", DateTime(timezone=True)),
 )
 
+members = Table(
+    "members",
+    _METADATA,
+    Column("account_id", Uuid, primary_key=True),
+    Column("user_id", Uuid, primary_key=True),
+    Column("role", Text),
+    Column("created_at", DateTime(timezone=True)),
+)
+
 agent_apps = Table(
     "agent_apps",
     _METADATA,

@@ -35,6 +35,9 @@ from pac.contracts.gateway import (
     ApiKeyCreated,
     ApiKeyRevoked,
     GatewayEvent,
+    MemberAdded,
+    MemberChanged,
+    MemberRemoved,
 )
 from pac.eventlog import EventLog, Message, TooEarly
 from pac.runtime_notifier import running
@@ -59,6 +62,8 @@ class Consumers:
             case AgentAppDeleted(agent_app_id=app_id):
                 await self._change(message, app_id, running.deleted)
             case AccountOpened() | AgentAppChanged() | ApiKeyCreated() | ApiKeyRevoked():
+                return
+            case MemberAdded() | MemberChanged() | MemberRemoved():
                 return
             case _:
                 assert_never(message.event)
