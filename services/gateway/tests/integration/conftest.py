@@ -28,6 +28,7 @@ from pac.servicekit.kafka import Subscription
 from pac.servicekit.listener import Listener
 from pac.testkit.laws import broken_laws
 from pac.testkit.postgres import Database, DatabaseOf, PostgresServer
+from pac.testkit.supabase import Issuer
 
 ADMIN_KEY = "operator-of-the-tests"
 SIGNER = IdentitySigner(bytes(range(32)))
@@ -248,3 +249,20 @@ async def own_stage(database_of: DatabaseOf) -> AsyncIterator[Stage]:
     """With a database that nobody else writes to."""
     async with staged(await database_of("pac.gateway")) as ready:
         yield ready
+
+
+@dataclass(frozen=True)
+class SessionStage:
+    """A gateway that serves sessions as well, and who issues them; one for all tests of the matrix."""
+
+    stage: Stage
+    gateway: Gateway
+    issuer: Issuer
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def lasting(shared_database: Database) -> AsyncIterator[SessionStage]:
+    async with staged(shared_database) as stage, Issuer().serving() as issuer:
+        secret = SecretStr(issuer.secret)
+        async with stage.another(supabase_issuer=issuer.url, supabase_jwt_secret=secret) as gateway:
+            yield SessionStage(stage, gateway, issuer)
