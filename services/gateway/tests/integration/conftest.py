@@ -26,6 +26,7 @@ from pac.servicekit.http import build_http
 from pac.servicekit.identity import IdentitySigner, IdentityVerifier
 from pac.servicekit.kafka import Subscription
 from pac.servicekit.listener import Listener
+from pac.servicekit.supervision import Supervisor
 from pac.testkit.laws import broken_laws
 from pac.testkit.postgres import Database, DatabaseOf, PostgresServer
 from pac.testkit.supabase import Issuer
@@ -197,6 +198,7 @@ async def serving(
         "deployments_url": deployments.url,
         "billing_url": billing.url,
         "runtime_notifier_url": "http://127.0.0.1:9",
+        "key_use_interval_seconds": 0.05,
         **changes,
     }
     service = build_service(Settings(**wanted))
@@ -205,6 +207,9 @@ async def serving(
         stack.push_async_callback(service.log.close)
         for resource in service.resources:
             await stack.enter_async_context(resource)
+        supervisor = Supervisor(service.metrics)
+        supervisor.start(service.readers)
+        stack.push_async_callback(supervisor.stop, service.readers, timeout_seconds=1.0)
         app = build_http(service.routes, verifier=None, metrics=service.metrics, stopping=asyncio.Event())
         listener = Listener(app, drain_seconds=0.2)
         await listener.setup()

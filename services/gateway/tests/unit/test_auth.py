@@ -18,6 +18,7 @@ from pac.gateway.auth import AdminKey, ApiKeys, Authentication
 from pac.gateway.held import Held
 from pac.gateway.keys import Pepper, new_key
 from pac.gateway.queries import FoundKey
+from pac.gateway.uses import LastUses
 from pac.gateway.who import OPERATOR, Membership, Who, require, require_operator
 
 PEPPER = Pepper(b"pepper")
@@ -35,6 +36,7 @@ class World:
     hangs: bool = False
     asked: int = 0
     seconds: float = 1000.0
+    written: list[dict[UUID, datetime]] = field(default_factory=list)
 
     async def find_key(self, digest: bytes) -> FoundKey | None:
         self.asked += 1
@@ -43,6 +45,11 @@ class World:
         if self.hangs:
             await asyncio.Event().wait()
         return self.keys.get(digest)
+
+    async def write_uses(self, last: dict[UUID, datetime]) -> None:
+        if self.away:
+            raise LogUnavailable("away")
+        self.written.append(last)
 
     def clock(self) -> float:
         return self.seconds
@@ -57,7 +64,7 @@ def world() -> World:
 
 
 def keys_of(world: World, **changes: Any) -> ApiKeys:
-    return ApiKeys(world, PEPPER, Held(clock=world.clock, **changes), now=world.now)
+    return ApiKeys(world, PEPPER, Held(clock=world.clock, **changes), LastUses(world), now=world.now)
 
 
 def asks(method: str = "GET", authorization: str | None = f"Bearer {KEY}", **headers: str) -> web.Request:
@@ -197,6 +204,27 @@ async def test_the_longest_unused_key_leaves_a_full_cache(world: World) -> None:
     assert world.asked == 3  # the first was never read twice
     await keys.who(asks(authorization=f"Bearer {texts[1]}"))
     assert world.asked == 4
+
+
+async def test_uses_of_a_key_are_written_together_and_again_after_an_outage(world: World) -> None:
+    keys = keys_of(world)
+    for world.seconds in (1000.0, 1001.0):
+        await keys.who(asks())
+    world.away = True
+    with pytest.raises(LogUnavailable):
+        await keys.uses.write()
+    world.away = False
+    await keys.uses.write()
+    await keys.uses.write()  # nothing new
+    assert world.written == [{FOUND.id: NOON + timedelta(seconds=1)}]
+
+
+async def test_a_refused_key_was_not_used(world: World) -> None:
+    world.keys[PEPPER.hash(KEY)] = replace(FOUND, expires_at=NOON)
+    keys = keys_of(world)
+    assert await code_of(keys, asks()) is ErrorCode.UNAUTHENTICATED
+    await keys.uses.write()
+    assert world.written == []
 
 
 async def test_patience_waits_for_postgres(world: World) -> None:

@@ -197,7 +197,8 @@ class Api(AccountsApi):
         async def close(tx: Transaction, _before: Key, events: Sequence[KeyEvent], _after: Key) -> None:
             for event in events:
                 if isinstance(event, ApiKeyRevoked):
-                    await tx.execute(update(api_keys).where(api_keys.c.id == key_id).values(revoked_at=event.at))
+                    row = update(api_keys).where(api_keys.c.id == key_id)
+                    await tx.execute(row.values(revoked_at=event.at, name=""))
 
         await self.log.execute(KEY, key_id, command, cause=cause_of(request), then=close)
         self.api_keys.forget(key_id)

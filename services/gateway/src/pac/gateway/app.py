@@ -27,6 +27,7 @@ from pac.gateway.sessions import FirstSight, Sessions
 from pac.gateway.settings import Settings
 from pac.gateway.status import LastAnswers, Status
 from pac.gateway.tokens import AccessTokens
+from pac.gateway.uses import LastUses
 from pac.servicekit.http import Handler, Route
 from pac.servicekit.identity import IdentitySigner
 from pac.servicekit.invariants import Invariants
@@ -39,7 +40,8 @@ def build_service(settings: Settings) -> Service:
     engine = create_engine(settings.database_url.get_secret_value(), pool_size=settings.pool_size)
     log, queries = EventLog(engine, ServiceName.GATEWAY), Queries(engine)
     pepper = Pepper(settings.key_pepper.get_secret_value().encode())
-    api_keys = ApiKeys(queries, pepper, _held(settings))
+    uses = LastUses(queries, settings.key_use_interval_seconds, settings.key_cache_size)
+    api_keys = ApiKeys(queries, pepper, _held(settings), uses)
     published = _published_keys(settings)
     sessions = Sessions(
         _access_tokens(settings, published), queries, FirstSight(log), _origins(settings), _held(settings)
@@ -74,6 +76,7 @@ def build_service(settings: Settings) -> Service:
             Route(route.method, route.path, handlers.handler(route), public=True, lazy_body=True) for route in ROUTES
         ],
         subscriptions=[Subscription(ServiceName.DEPLOYMENTS, Consumers(log).on_deployments_event)],
+        readers=[uses],
         resources=[upstreams] if published is None else [upstreams, published],
         also_listen=[(settings.host, settings.second_port)] if settings.second_port is not None else [],
     )

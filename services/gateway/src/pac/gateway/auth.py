@@ -19,6 +19,7 @@ from pac.contracts.errors import ErrorCode, Refused
 from pac.gateway.held import Held
 from pac.gateway.keys import PREFIX, Pepper, is_well_formed
 from pac.gateway.queries import FoundKey
+from pac.gateway.uses import LastUses
 from pac.gateway.who import OPERATOR, Membership, Who
 
 SAFE_METHODS = frozenset({hdrs.METH_GET, hdrs.METH_HEAD})
@@ -75,6 +76,7 @@ class ApiKeys:
     keys: KeySource
     pepper: Pepper
     held: Held[bytes, FoundKey]
+    uses: LastUses
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
 
     async def who(self, request: web.Request) -> Who | None:
@@ -85,8 +87,10 @@ class ApiKeys:
             raise Refused(ErrorCode.UNAUTHENTICATED)
         digest = self.pepper.hash(token)
         key = await self.held.known(digest, lambda: self.keys.find_key(digest), is_read=request.method in SAFE_METHODS)
-        if key is None or (key.expires_at is not None and key.expires_at <= self.now()):
+        now = self.now()
+        if key is None or (key.expires_at is not None and key.expires_at <= now):
             raise Refused(ErrorCode.UNAUTHENTICATED)
+        self.uses.note(key.id, now)
         return Who(f"key-{key.id}", (Membership(key.account_id, key.scopes),))
 
     def forget(self, key_id: UUID) -> None:

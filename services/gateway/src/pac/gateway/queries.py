@@ -35,17 +35,11 @@ class Listed:
     next_cursor: str | None
 
 
-# One round trip; the last use is written at most once a minute, so that a busy key does not write at each read.
-_FIND_KEY = text(
+_WRITE_USES = text(
     """
-    WITH found AS (
-        SELECT id, account_id, scopes, expires_at, last_used_at
-          FROM state.api_keys WHERE hash = :digest AND revoked_at IS NULL
-    ), used AS (
-        UPDATE state.api_keys SET last_used_at = now()
-         WHERE id = (SELECT id FROM found WHERE last_used_at IS NULL OR last_used_at < now() - interval '1 minute')
-    )
-    SELECT id, account_id, scopes, expires_at FROM found
+    UPDATE state.api_keys AS key SET last_used_at = used.at
+      FROM unnest(CAST(:ids AS uuid[]), CAST(:times AS timestamptz[])) AS used (id, at)
+     WHERE key.id = used.id AND (key.last_used_at IS NULL OR key.last_used_at < used.at)
     """
 )
 
@@ -55,13 +49,17 @@ class Queries:
     engine: AsyncEngine
 
     async def find_key(self, digest: bytes) -> FoundKey | None:
-        with unavailable():
-            async with self.engine.begin() as connection:
-                row = (await connection.execute(_FIND_KEY, {"digest": digest})).one_or_none()
+        row = await self._one(select(api_keys).where(api_keys.c.hash == digest, api_keys.c.revoked_at.is_(None)))
         if row is None:
             return None
         known = frozenset(Scope(name) for name in row.scopes if name in set(Scope))
         return FoundKey(row.id, row.account_id, known, row.expires_at)
+
+    async def write_uses(self, last: dict[UUID, datetime]) -> None:
+        ids = sorted(last)  # always in one order, so that two processes do not wait for each other in a circle
+        with unavailable():
+            async with self.engine.begin() as connection:
+                await connection.execute(_WRITE_USES, {"ids": ids, "times": [last[key_id] for key_id in ids]})
 
     async def roles_of(self, user_id: UUID) -> Sequence[tuple[UUID, Role]]:
         """The user's accounts, the personal one first, then in the order of becoming a member."""

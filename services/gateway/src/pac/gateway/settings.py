@@ -60,6 +60,7 @@ class Settings(ServiceSettings):
     key_ttl_seconds: float = Field(default=4.0, gt=0, le=5)  # a revocation holds everywhere within 5 s
     key_outage_seconds: float = Field(default=300.0, ge=0, le=3600)  # reads with a held key while Postgres is away
     key_lookup_timeout_seconds: float = Field(default=1.0, gt=0, le=10)
+    key_use_interval_seconds: float = Field(default=5.0, gt=0)  # `last_used_at` is written so often at most
     key_cache_size: int = Field(default=10_000, ge=1)
 
     upstream_connections: int = Field(default=1000, ge=1)
