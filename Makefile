@@ -1,6 +1,6 @@
 # `make` prints this list. Two commands matter: `make up` runs PAC here, `make test` proves it.
 .DEFAULT_GOAL := help
-.PHONY: help setup up down test test-unit test-integration test-e2e test-chaos test-simulation test-extra check fmt generate clean
+.PHONY: help setup up down test test-unit test-integration test-e2e test-chaos test-simulation test-extra check holds fmt generate clean
 SHELL := /bin/bash
 PYTHON ?= python3
 export UV_PYTHON_DOWNLOADS = never
@@ -43,8 +43,8 @@ test-integration: setup ## one service at a time on real infrastructure; SERVICE
 test-e2e: setup ## all services together, as a real client sees them
 	$(RUN) pytest tests/e2e
 
-test-chaos: setup ## everything killed, paused and taken away under load (long); PAC_CHAOS_SEED=… replays
-	$(RUN) pytest -s -m chaos tests/chaos
+test-chaos: setup ## everything killed, paused and taken away under load (an hour); PAC_CHAOS_SEED=… replays, KEEP=1 keeps the results
+	$(if $(KEEP),PAC_KEEP_RESULTS=1) $(RUN) pytest -s -m chaos tests/chaos
 
 test-simulation: setup ## the real deciders in 10,000 random orders; SEEDS=… how many, FIRST=… replays from a seed
 	PAC_SIMULATION_SEEDS=$(or $(SEEDS),10000) PAC_SIMULATION_FIRST=$(or $(FIRST),0) $(RUN) pytest -s tests/simulation
@@ -59,8 +59,12 @@ check: setup ## format, lint, types, who imports whom, generated files
 	$(RUN) python -m pac.contracts.schemas --check libs/contracts/schemas
 	$(RUN) python -m pac.contracts.asyncapi --check libs/contracts/asyncapi.json
 	$(RUN) python -m pac.contracts.compatibility libs/contracts/released
+	$(RUN) python -m pac.testkit.holds --check
 	$(RUN) mypy $(wildcard libs/*/src services/*/src) cli/src
 	@set -e; for tests in $(wildcard $(addsuffix /tests,$(MEMBERS))) tests; do echo "mypy $$tests"; $(RUN) mypy $$tests; done
+
+holds: setup ## write the README's table of what holds, from the newest results
+	$(RUN) python -m pac.testkit.holds
 
 fmt: setup ## format and mend what can be mended
 	$(RUN) ruff format .

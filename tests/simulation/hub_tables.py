@@ -15,6 +15,7 @@ from pac.deployments.queue import Queue, row_of
 from pac.deployments.slots import Dispatcher, Waiting
 from pac.eventlog import Cause, Transaction
 
+from .catalog import Law
 from .world import Journal, Rows, World
 
 NEVER = datetime.min.replace(tzinfo=UTC)
@@ -106,7 +107,7 @@ class MemoryQueue(Queue):
         deployment_id = after.submission.deployment_id
         if after.status in OPEN:
             self.tables.queue[deployment_id] = self.tables.queue[deployment_id] | row_of(after)
-        else:
+        elif deployment_id in self.tables.queue:
             del self.tables.queue[deployment_id]
 
     async def enter(self, tx: Transaction, now: Deployment, cause: Cause) -> None:
@@ -161,7 +162,8 @@ class MemoryDispatcher(Dispatcher):
         try:
             return await super().give_slot(chosen, skipped)
         except Exception as crash:
-            self.world.broke(f"a slot cannot be given: {type(crash).__name__}: {crash}")
+            told = f"a slot cannot be given: {type(crash).__name__}: {crash}"
+            self.world.must(False, Law.ERROR, told)  # noqa: FBT003 - it does not hold
             raise
 
     def _waiting(self, deployment_id: UUID) -> Waiting:

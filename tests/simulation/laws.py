@@ -23,6 +23,8 @@ from pac.packages.domain.submission import OWN_STEPS
 from pac.packages.domain.versions import Status
 from pac.packages.submitting import Existing
 
+from .catalog import Law
+from .orders import Orders
 from .services import Services
 from .users import Users
 from .world import World
@@ -46,13 +48,18 @@ class Laws:
     history: dict[UUID, list[DeploymentCompleted]] = field(default_factory=dict)
     may_still_complete: dict[UUID, frozenset[UUID]] = field(default_factory=dict)  # per app deleted, at the hub
     granted: dict[UUID, int] = field(default_factory=dict)
+    orders: Orders = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.orders = Orders(self.world, self.services)
 
     # ---- during -----------------------------------------------------------------------------------------------------
 
-    def said(self, envelope: Envelope[Event]) -> None:  # noqa: C901 - one case a law
+    def said(self, envelope: Envelope[Event]) -> None:
         event = envelope.event
-        if envelope.stream in self.ended:
-            self.world.broke(f"{event.type} follows the end of a deployment")
+        if envelope.source == self.services.hub.log.service.value:
+            self.world.must(envelope.stream not in self.ended, Law.AFTER_THE_END, event.type)
+        self.orders.said(event)
         match event:
             case CreditsGranted(account_id=account_id, amount=amount):
                 self.granted[account_id] = self.granted.get(account_id, 0) + amount
@@ -62,8 +69,8 @@ class Laws:
             case DeploymentStarted():
                 self._slots()
             case StepStarted(deployment_id=deployment_id, step=step):
-                if self.services.hub.now(deployment_id).submission.package_id in self.users.deleted:
-                    self.world.broke(f"{step} of a deleted package begins")
+                package_id = self.services.hub.now(deployment_id).submission.package_id
+                self.world.must(package_id not in self.users.deleted, Law.DELETED_BEGINS, step)
             case DeploymentAborted(code="step_timeout", step=step) if step in OWN_STEPS:
                 self._nobody_answers(event)
             case DeploymentFailed() | DeploymentCancelled() | DeploymentRejected():
@@ -80,21 +87,18 @@ class Laws:
     def _money(self, account_id: UUID) -> None:
         accounts = self.services.billing.accounts
         sums, row = accounts.sums(account_id), accounts.rows[account_id]
-        if sum(sums.values()):
-            self.world.broke("the ledger does not sum to zero")
-        if row.balance != Balance(sums[Book.AVAILABLE], sums[Book.RESERVED], sums[Book.SPENT]):
-            self.world.broke("a balance is not the sum of its ledger")
-        if min(row.balance.available, row.balance.reserved, row.balance.spent) < 0:
-            self.world.broke("a balance is below zero")
-        if -sums[Book.ISSUED] != self.granted.get(account_id, 0):
-            self.world.broke("more or less is booked than was granted")
+        booked = Balance(sums[Book.AVAILABLE], sums[Book.RESERVED], sums[Book.SPENT])
+        must, now = self.world.must, row.balance
+        must(not sum(sums.values()), Law.LEDGER_SUM)
+        must(now == booked, Law.BALANCE)
+        must(min(now.available, now.reserved, now.spent) >= 0, Law.BELOW_ZERO)
+        must(-sums[Book.ISSUED] == self.granted.get(account_id, 0), Law.GRANTED)
 
     def _slots(self) -> None:
         busy = [row for row in self.services.hub.tables.queue.values() if row["status"] in ("processing", "finalizing")]
         for name, limit in (("agent_app_id", 1), ("account_id", self.parallel)):
             for one in {row[name] for row in busy}:
-                if sum(row[name] == one for row in busy) > limit:
-                    self.world.broke(f"more than {limit} deployments of one {name} hold a slot")
+                self.world.must(sum(row[name] == one for row in busy) <= limit, Law.SLOTS, name)
 
     def _nobody_answers(self, event: DeploymentAborted) -> None:
         """An answer is owed per attempt: packages has heard the order, has nothing to do for it, and says nothing."""
@@ -113,15 +117,8 @@ class Laws:
             for told in answers
         )
         open_there = packages.tables.submissions[deployment_id].open
-        if (
-            step.value in row.done
-            and heard
-            and open_there
-            and not working
-            and not answered
-            and deployment_id not in self.lost
-        ):
-            self.world.broke("failed by timeout although the step's work is done: nobody answers")
+        if step.value in row.done and heard and open_there and deployment_id not in self.lost:
+            self.world.must(working or answered, Law.NOBODY_ANSWERS)
 
     def _stream(self, deployment_id: UUID, package_id: UUID) -> str:
         streams = self.services.packages.log.streams
@@ -130,42 +127,38 @@ class Laws:
 
     def _failed(self, event: DeploymentFailed | DeploymentCancelled | DeploymentRejected) -> None:
         deployment_id = event.deployment_id
+        self._gone_app(event.agent_app_id)
         tables, hold = self.services.packages.tables, self.services.billing.hold(deployment_id)
-        if hold.status not in (HoldStatus.RELEASED, HoldStatus.REFUSED):
-            self.world.broke(f"{event.type} while the hold is {hold.status}")
-        if tables.submissions[deployment_id].open:
-            self.world.broke(f"{event.type} before packages has closed the submission")
+        must = self.world.must
+        must(hold.status in (HoldStatus.RELEASED, HoldStatus.REFUSED), Law.FAILED_HELD, hold.status)
+        must(not tables.submissions[deployment_id].open, Law.FAILED_OPEN, event.type)
         row = tables.packages[event.package_id]
         place = tables.versions.get((row.app_id, row.version), (None, None))
-        if row.package_id in place and not row.kept and not tables.users(row.package_id):
-            self.world.broke(f"{event.type} and the version is still taken")
-        if isinstance(event, DeploymentRejected) and self.users.answers.get(deployment_id) == "202 reserved":
-            self.world.broke("a decided 202 was refused")
+        if not row.kept and not tables.users(row.package_id):
+            must(row.package_id not in place, Law.FAILED_TAKEN, event.type)
+        if self.users.answers.get(deployment_id) == "202 reserved":
+            must(not isinstance(event, DeploymentRejected), Law.DECIDED_202)
 
     def _completed(self, event: DeploymentCompleted) -> None:
         deployment_id, app_id = event.deployment_id, event.agent_app_id
         hold = self.services.billing.hold(deployment_id)
-        if hold.status is not HoldStatus.CAPTURED:
-            self.world.broke(f"completed while the hold is {hold.status}")
+        must = self.world.must
+        must(hold.status is HoldStatus.CAPTURED, Law.COMPLETED_UNPAID, hold.status)
         row = self.services.packages.tables.packages[event.package_id]
-        if row.status in GONE or Step.UPLOAD_TO_S3.value not in row.done:
-            self.world.broke(f"completed, and the package is {row.status}")
-        if event.object_key not in self.services.packages.tables.objects:
-            self.world.broke("completed without bytes where the release says they are")
-        if self.users.answers.get(deployment_id) == "402":
-            self.world.broke("a 402 deployed")
-        if (before := self.current.get(app_id)) is not None and before.no > event.no:
-            self.world.broke("an older submission became current after a newer one")
-        if (may := self.may_still_complete.get(app_id)) is not None and deployment_id not in may:
-            self.world.broke("a deployment of a deleted app completed")
+        stored = row.status not in GONE and Step.UPLOAD_TO_S3.value in row.done
+        must(stored, Law.COMPLETED_GONE, row.status)
+        must(event.object_key in self.services.packages.tables.objects, Law.COMPLETED_WITHOUT_BYTES)
+        must(deployment_id in self.orders.ready, Law.COMPLETED_UNREADY)
+        if (before := self.current.get(app_id)) is not None:
+            must(before.no < event.no, Law.OVERTAKEN)
+        self._gone_app(app_id, deployment_id)
         self.current[app_id] = event
         self.history.setdefault(app_id, []).append(event)
 
     def _withdrawn(self, package_id: UUID) -> None:
-        if self.services.packages.tables.packages[package_id].kept:
-            self.world.broke("a package that completed once was withdrawn")
-        if any(done.package_id == package_id for done in self._all_completed()):
-            self.world.broke("the package of a completed deployment was withdrawn")
+        kept = self.services.packages.tables.packages[package_id].kept
+        completed = any(done.package_id == package_id for done in self._all_completed())
+        self.world.must(not kept and not completed, Law.WITHDRAWN)
 
     def _all_completed(self) -> list[DeploymentCompleted]:
         return [event for events in self.history.values() for event in events]
@@ -181,6 +174,10 @@ class Laws:
                 self.may_still_complete[app_id] = may
 
     # ---- after each action: what users were told -----------------------------------------------------------------
+
+    def _gone_app(self, app_id: UUID, *may_complete: UUID) -> None:
+        if (may := self.may_still_complete.get(app_id)) is not None:
+            self.world.must(may.issuperset(may_complete), Law.DELETED_APP)
 
     def look(self) -> None:
         self._deleted_apps()
@@ -198,8 +195,8 @@ class Laws:
             self.services.hub.now(one.deployment_id).status in FAILED or self.users.answers[one.deployment_id] == "402"
             for one in mine
         ]
-        if not row.kept and mine and all(seen_failing):
-            self.world.broke("400 'Version already exists' after the client saw every deployment of it fail")
+        if not row.kept and mine:
+            self.world.must(not all(seen_failing), Law.TAKEN_400)
 
     def _rolled_back(self, app_id: UUID, target: UUID) -> None:
         """Looked at only when the client can have seen all ends of its app's deployments."""
@@ -209,14 +206,13 @@ class Laws:
         if any(hub.now(row.deployment_id).status not in ENDED for row in before):
             return
         history = self.history.get(app_id, [])
-        if len(history) < 2 or history[-2].deployment_id != target:
-            self.world.broke("rollback chose another target than the release before the one that the client saw")
+        self.world.must(len(history) > 1 and history[-2].deployment_id == target, Law.ROLLBACK)
 
     def _deleted(self, package_id: UUID) -> None:
         for app_id, event in self.current.items():
-            if event.package_id == package_id and app_id in self.services.gateway.live:
-                self.world.broke("the package of the current release was deleted")
+            if app_id in self.services.gateway.live:
+                self.world.must(event.package_id != package_id, Law.DELETED_CURRENT)
         for row in self.services.hub.tables.queue.values():
             now = self.services.hub.now(row["deployment_id"])
-            if now.submission.package_id == package_id and now.status not in ("aborting", "undecided"):
-                self.world.broke("a package in use was deleted")
+            if now.status not in ("aborting", "undecided"):
+                self.world.must(now.submission.package_id != package_id, Law.DELETED_USED)

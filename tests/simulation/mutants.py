@@ -26,7 +26,9 @@ from pac.packages.domain.submission import SUBMISSION, AnswerStep, Submission, S
 from pac.packages.domain.versions import Claim, Holder, Place
 from pac.runtime_notifier import running
 from pac.runtime_notifier.running import App, Delivery
+from pac.runtime_notifier.runtime import Unknown
 
+from .catalog import Law
 from .schedule import PROFILES, Profile
 from .services import Rules, Setting
 
@@ -39,7 +41,10 @@ RICH, POOR, FOREIGN = Setting(), Setting(sign_up_credits=0), Setting(local_runti
 
 @dataclass(frozen=True)
 class Mutant:
+    """`laws`: each is seen to break."""
+
     rule: str
+    laws: Sequence[Law]
     replaced: dict[str, object] = field(default_factory=dict)
     rules: Rules = field(default_factory=Rules)
     profiles: Sequence[Profile] = PROFILES
@@ -145,9 +150,17 @@ def not_compared(real: Callable[..., App]) -> Callable[..., App]:
     return turned_ready
 
 
+async def nobody_looks(*_: object) -> None:
+    """undo_whenever: what is late for long is never ready."""
+
+
 def current_only(app: App) -> Delivery | None:
     """should_run: the current release, whatever is on its way."""
     return app.deliveries[app.current] if app.current is not None and not app.is_deleted else None
+
+
+def is_unknown(health: object) -> bool:
+    return isinstance(health, Unknown)
 
 
 def any_release(real: Callable[..., App]) -> Callable[..., App]:
@@ -159,10 +172,13 @@ def any_release(real: Callable[..., App]) -> Callable[..., App]:
     return completed
 
 
-QUIET: Profile = dict.fromkeys(("cancel", "fail", "timeout", "replay", "crash", "late"), 0)
+QUIET: Profile = dict.fromkeys(
+    ("cancel", "cancel_in_vain", "fail", "timeout", "expire", "replay", "crash", "crash_at", "late"), 0
+)
 CANCELS = (QUIET | {"deploy": 1, "cancel": 1},)
 DEPLOYS = (QUIET | {"deploy": 2, "cancel": 1, "timeout": 1}, QUIET | {"deploy": 2, "fail": 1, "timeout": 2})
 LATE_WIRES = (QUIET | {"deploy": 2, "cancel": 1, "at_runtime": 1}, QUIET | {"deploy": 2, "timeout": 2, "at_runtime": 1})
+WAKES = (QUIET | {"deploy": 2, "fail": 2, "cancel": 1, "timeout": 3, "wake": 1, "at_runtime": 1, "stubborn": 1},)
 ORDERS = (QUIET | {"deploy": 2},)
 OVERWRITES = (QUIET | {"deploy": 3, "cancel": 1}, QUIET | {"upload": 1, "deploy": 2, "fail": 1})
 USERS = (QUIET | {"deploy": 1, "stored": 2, "cancel": 2}, QUIET | {"upload": 1, "stored": 2, "cancel": 2})
@@ -176,6 +192,7 @@ TIMEOUTS = (QUIET | {"deploy": 1, "timeout": 4},)
 MUTANTS = (
     Mutant(
         "undo_whenever: nothing is done about what turns ready late",
+        [Law.SERVES_ELSE],
         {
             NOTIFIER + "running.turned_ready": not_compared(running.turned_ready),
         },
@@ -183,47 +200,101 @@ MUTANTS = (
         setting=FOREIGN,
     ),
     Mutant(
-        "undo_whenever: RuntimeReady is the point of no return", rules=hub_without(point_of_no_return), profiles=DEPLOYS
+        "undo_whenever: what was given up is not looked at any more",
+        [Law.ABORTED_RUNS],
+        {NOTIFIER + "fleet.Fleet.look_later": nobody_looks},
+        profiles=WAKES,
+    ),
+    Mutant(
+        "undo_whenever: RuntimeReady is the point of no return",
+        [Law.NEVER_ENDS, Law.ERROR],
+        rules=hub_without(point_of_no_return),
+        profiles=DEPLOYS,
     ),
     Mutant(
         "answer_per_attempt",
+        [Law.NOBODY_ANSWERS],
         {
             PACKAGES + "consumers.SUBMISSION": replace(SUBMISSION, decide=decided_once),
             PACKAGES + "work.SUBMISSION": replace(SUBMISSION, decide=decided_once),
         },
         profiles=TIMEOUTS,
     ),
-    Mutant("submission_stream", rules=Rules(submission_stream=False), profiles=SHARED),
-    Mutant("settle_packages", rules=hub_without(settle_packages), profiles=CANCELS),
-    Mutant("release_number: there is none", rules=Rules(numbers_releases=False), profiles=ORDERS),
-    Mutant("release_number: packages takes what it hears last", rules=Rules(guards_release=False), profiles=ORDERS),
+    Mutant("submission_stream", [Law.NEVER_ENDS], rules=Rules(submission_stream=False), profiles=SHARED),
+    Mutant("settle_packages", [Law.FAILED_OPEN], rules=hub_without(settle_packages), profiles=CANCELS),
+    Mutant(
+        "release_number: there is none",
+        [Law.PACKAGES_POINTER, Law.HUB_POINTER],
+        rules=Rules(numbers_releases=False),
+        profiles=ORDERS,
+    ),
+    Mutant(
+        "release_number: packages takes what it hears last",
+        [Law.PACKAGES_POINTER],
+        rules=Rules(guards_release=False),
+        profiles=ORDERS,
+    ),
     Mutant(
         "release_number: the notifier takes what it hears last",
+        [Law.NOTIFIER_POINTER],
         {
             NOTIFIER + "running.completed": any_release(running.completed),
         },
         profiles=ORDERS,
     ),
-    Mutant("refused_ends_abort", rules=hub_without(refused_ends_abort), profiles=CANCELS, setting=POOR),
-    Mutant("capture_any_attempt", rules=hub_without(capture_any_attempt), profiles=TIMEOUTS),
-    Mutant("slot_at_abort", rules=Rules(frees_slot_at_abort=False), profiles=POISONS),
-    Mutant("overtaken", rules=Rules(overtakes=False), profiles=ORDERS),
+    Mutant(
+        "refused_ends_abort", [Law.NEVER_ENDS], rules=hub_without(refused_ends_abort), profiles=CANCELS, setting=POOR
+    ),
+    Mutant("capture_any_attempt", [Law.NEVER_ENDS], rules=hub_without(capture_any_attempt), profiles=TIMEOUTS),
+    Mutant("slot_at_abort", [Law.NEVER_ENDS], rules=Rules(frees_slot_at_abort=False), profiles=POISONS),
+    Mutant("overtaken", [Law.OVERTAKEN], rules=Rules(overtakes=False), profiles=ORDERS),
     Mutant(
         "should_run: nothing is compared",
+        [Law.SERVES_ELSE],
         {NOTIFIER + "running.compared": as_it_is},
         profiles=LATE_WIRES,
         setting=FOREIGN,
     ),
-    Mutant("should_run: only the current release", {NOTIFIER + "running.should_run": current_only}, profiles=DEPLOYS),
-    Mutant("app_deleted: the hub goes on", rules=hub_without(app_deleted), profiles=DELETIONS),
-    Mutant("app_deleted: the notifier goes on", {NOTIFIER + "running.deleted": as_it_is}, profiles=DELETIONS),
-    Mutant("rollback_waits", rules=Rules(rollback_waits=False), profiles=ROLLBACKS),
-    Mutant("overwrite_at_end", {PACKAGES + "submitting._claimed": moved_at_claim}, profiles=OVERWRITES),
-    Mutant("last_user_frees: the first does", {PACKAGES + "consumers.frees": first_user_frees}, profiles=USERS),
     Mutant(
-        "last_user_frees: of a completed one too", {PACKAGES + "consumers.frees": completed_frees_too}, profiles=USERS
+        "should_run: only the current release",
+        [Law.OLDER_AGAIN],
+        {NOTIFIER + "running.should_run": current_only},
+        profiles=DEPLOYS,
     ),
-    Mutant("last_user_frees: nobody does", {PACKAGES + "consumers.frees": nobody_frees}, profiles=USERS),
-    Mutant("keep_bytes", rules=Rules(keeps_bytes=False), profiles=RETRIES),
-    Mutant("early_no_limit", rules=Rules(early_limit=3), profiles=DEPLOYS),
+    Mutant(
+        "should_run: only what the runtime forgot is given again, not what it stopped",
+        [Law.SERVES_ELSE],
+        {NOTIFIER + "reconciler.is_gone": is_unknown},
+        profiles=LATE_WIRES,
+    ),
+    Mutant("app_deleted: the hub goes on", [Law.DELETED_APP], rules=hub_without(app_deleted), profiles=DELETIONS),
+    Mutant(
+        "app_deleted: the notifier goes on",
+        [Law.DELETED_RUNS],
+        {NOTIFIER + "running.deleted": as_it_is},
+        profiles=DELETIONS,
+    ),
+    Mutant("rollback_waits", [Law.ROLLBACK], rules=Rules(rollback_waits=False), profiles=ROLLBACKS),
+    Mutant(
+        "overwrite_at_end", [Law.LOST_VERSION], {PACKAGES + "submitting._claimed": moved_at_claim}, profiles=OVERWRITES
+    ),
+    Mutant(
+        "last_user_frees: the first does",
+        [Law.COMPLETED_GONE],
+        {PACKAGES + "consumers.frees": first_user_frees},
+        profiles=USERS,
+    ),
+    Mutant(
+        "last_user_frees: of a completed one too",
+        [Law.WITHDRAWN],
+        {PACKAGES + "consumers.frees": completed_frees_too},
+        profiles=USERS,
+    ),
+    Mutant(
+        "last_user_frees: nobody does", [Law.FAILED_TAKEN], {PACKAGES + "consumers.frees": nobody_frees}, profiles=USERS
+    ),
+    Mutant(
+        "keep_bytes", [Law.WITHOUT_BYTES, Law.COMPLETED_WITHOUT_BYTES], rules=Rules(keeps_bytes=False), profiles=RETRIES
+    ),
+    Mutant("early_no_limit", [Law.PARKED], rules=Rules(early_limit=3), profiles=DEPLOYS),
 )

@@ -9,8 +9,9 @@ from pac.runtime_notifier.errands import Because, Errand, Facts
 from pac.runtime_notifier.fleet import LIVE, Fleet
 from pac.runtime_notifier.running import App, Delivery, Give, Stop, Wire
 from pac.runtime_notifier.runtime import CannotStop, Health, Runtime, StopTaken, Unknown
-from pac.runtime_notifier.watching import Failed, NotGiven, Outcome, Ready, Wanted
+from pac.runtime_notifier.watching import Failed, GivenUp, NotGiven, Outcome, Ready, Wanted
 
+from .catalog import Law
 from .world import Journal, Pause, Rows, World
 
 
@@ -93,8 +94,8 @@ class MemoryFleet(Fleet):
         if isinstance(wish, Give) and self.tables.wires[wish.wire_id][1].attempt is None:
             given = self.tables.deliveries[wish.deployment_id][1]
             mine = [each for of, each, _ in self.tables.deliveries.values() if of == app_id]
-            if any(each.is_open and each.release > given.release for each in mine):
-                self.world.broke("an older release is given again while a newer one is on its way")
+            newer = any(each.is_open and each.release > given.release for each in mine)
+            self.world.must(not newer, Law.OLDER_AGAIN)
 
 
 # ---- the runtime -----------------------------------------------------------------------------------------------------
@@ -146,6 +147,7 @@ class MemoryRuntime(Runtime):
         self.world.tell(f"   the runtime stops {wire_id}")
         if self.status[wire_id] in ("starting", "healthy", "hung"):
             self.status[wire_id] = "stopped"
+        await Pause("stopped")  # and not answered yet
         return StopTaken()
 
 
@@ -173,12 +175,18 @@ class MemoryWatch:
                 case "broken":
                     return Failed("it will never start", retriable=False)
                 case "hung" if overdue or errand.is_again:
-                    return NotGiven()
+                    return GivenUp()
             await Pause("looking")
+
+    def pause_seconds(self, errand: Errand) -> float:
+        del errand
+        return 60.0
 
     def may_look(self, errand: Errand) -> bool:
         """Whether a look would find more than the last one."""
         status = self.runtime.status.get(errand.wire_id)
+        if errand.kind == "look":
+            return status not in ("starting", "hung")
         if status == "hung":
             return errand.overdue(self.world.now) or errand.is_again
         return status != "starting"

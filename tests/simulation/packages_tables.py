@@ -17,6 +17,7 @@ from pac.packages.domain.versions import Holder, Place, Status
 from pac.packages.shelf import NewPackage, Shelf
 from pac.packages.work import Work
 
+from .catalog import Law
 from .world import Journal, Pause, Rows, World, named
 
 BAD = (Problem(code="agent_yaml_missing", message="agent.yaml is missing"),)
@@ -210,8 +211,10 @@ class MemoryWork(Work):
         how = await Pause("working")
         self.world.tell(f"   a worker does {step} of {package.package_id}: {how}")
         staged, stored = (key in self.tables.objects for key in (package.staging_key, package.object_key))
-        if not staged and not stored:
-            self.world.broke(f"{step} of a package without bytes: withdrawn, and in use")
+        self.world.must(staged or stored, Law.WITHOUT_BYTES, step)
+        if step is Step.UPLOAD_TO_S3:
+            self.tables.objects[package.object_key] = True
+        await Pause("answering")  # the effect is there, and nobody was told
         match step:
             case Step.VALIDATE_PACKAGE if how == "bad":
                 problems = [problem.model_dump(mode="json", exclude_none=True) for problem in BAD]
@@ -219,7 +222,6 @@ class MemoryWork(Work):
             case Step.VALIDATE_PACKAGE:
                 return Valid(), {}
             case Step.UPLOAD_TO_S3:
-                self.tables.objects[package.object_key] = True
                 return Stored(package.object_key), {"status": Status.STORED, "staging_key": None}
             case Step.GENERATE_METADATA:
                 return Described(), {"metadata": {}, "manifest": {}}

@@ -1,6 +1,6 @@
 """What may happen next, as tuples of words that can be replayed: what flows by itself, and what is wished or fails."""
 
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -24,20 +24,26 @@ BUDGET = {
     "retry": 0,
     "rollback": 0,
     "cancel": 1,
+    "cancel_in_vain": 1,  # before the hub knows of it, or after its end
     "delete": 0,
     "delete_app": 0,
     "grant": 0,
     "fail": 2,  # a worker or a runtime says no, loses its work or hangs
     "timeout": 1,
-    "expire": 0,  # a day without a slot
+    "expire": 1,  # a day without a slot
     "replay": 1,
-    "crash": 1,
+    "crash": 2,  # of a worker
+    "crash_at": 1,  # of a consumer
     "late": 1,
     "forget": 0,
+    "wake": 0,  # a runtime that hung turns healthy after it was given up
     "poison": 0,
-    "at_runtime": 0,  # not a number: cancels and timeouts only while a runtime is asked
+    # Not numbers:
+    "at_runtime": 0,  # cancels and timeouts only while a runtime is asked
+    "stubborn": 0,  # runtimes fail as often as they may before they turn healthy
+    "delete_late": 0,  # apps are deleted only while a deployment of theirs is asked for, finalizing or aborting
 }
-COSTS = {"bad": "fail", "lost": "fail", "failed": "fail", "broken": "fail", "hung": "fail"}
+COSTS = {"bad": "fail", "lost": "fail", "failed": "fail", "broken": "fail", "hung": "fail", "awake": "wake"}
 
 
 @dataclass
@@ -80,11 +86,13 @@ class Possible:
             for key in jobs.rows:
                 work = self.working.get((service, key))
                 if work is None:
-                    found.append(("take", service, key))
+                    if self._may_be_taken(service, jobs.rows[key].payload):
+                        found.append(("take", service, key))
                 elif self._may_go_on(service, work):
                     found.append(("work", service, key, "good"))
         runtime = self.services.notifier.runtime
-        found += [("runtime", wire, "healthy") for wire, status in runtime.status.items() if status == "starting"]
+        if not (self.left["stubborn"] and self.left["fail"]):
+            found += [("runtime", wire, "healthy") for wire, status in runtime.status.items() if status == "starting"]
         found += [("reconcile", str(app)) for app in self.services.notifier.forgotten()]
         found += [("resume", str(number)) for number in self.users.waiting]
         found += [("answer", str(one)) for one in self.users.answerable()]
@@ -92,6 +100,12 @@ class Possible:
 
     def parked(self) -> list[Action]:
         return [("retry", each.name, *place) for each in self.services.consumers.values() for place in each.heads()]
+
+    def _may_be_taken(self, service: str, payload: dict[str, Any]) -> bool:
+        """What was given up is looked at when the runtime has something else to say: a look before changes nothing."""
+        if service == "packages" or payload["kind"] != "look":
+            return True
+        return self.services.notifier.watch.may_look(Errand.model_validate(payload))
 
     def _may_go_on(self, service: str, work: Work) -> bool:
         if service == "packages" or work.paused.at != "looking":
@@ -115,7 +129,8 @@ class Possible:
         if left["rollback"]:
             found += [("rollback", app) for app in apps if len(self.laws.history.get(UUID(app), ())) > 1]
         if left["delete_app"]:
-            found += [("delete_app", app) for app in apps]
+            late = {str(row["agent_app_id"]) for one, row in hub.tables.queue.items() if self._is_late(one, row)}
+            found += [("delete_app", app) for app in apps if app in late or not left["delete_late"]]
         if left["stored"]:
             found += [("stored", str(package)) for package in self.users.usable()]
         if left["delete"]:
@@ -124,6 +139,10 @@ class Possible:
             found += [("retry_of", str(one)) for one in packages.tables.submissions if hub.now(one).status in FAILED]
         if left["cancel"]:
             found += [("cancel", str(one)) for one in aims]
+        if left["cancel_in_vain"] and left["cancel"]:
+            found += [
+                ("cancel_in_vain", str(one)) for one in packages.tables.submissions if one not in hub.tables.queue
+            ]
         if left["grant"]:
             found += [("grant", str(account)) for account in services.billing.accounts.rows]
         if left["timeout"]:
@@ -137,6 +156,10 @@ class Possible:
             for wire, status in services.notifier.runtime.status.items():
                 if status == "starting":
                     found += [("runtime", wire, how) for how in ("failed", "broken", "hung")]
+        if left["wake"]:
+            given_up = [wire for wire, status in services.notifier.runtime.status.items() if status == "hung"]
+            asked_for = self.jobs["runtime-notifier"].rows
+            found += [("runtime", wire, "awake") for wire in given_up if wire not in asked_for]
         return found + self._faults()
 
     def _faults(self) -> list[Action]:
@@ -146,6 +169,7 @@ class Possible:
             found += [("replay", each.name, *place) for each in services.consumers.values() for place in each.read]
         if left["crash"]:
             found += [("crash", service, key) for service, key in self.working]
+        if left["crash_at"]:
             found += [
                 ("crash_at", each.name, *place, n)
                 for each in services.consumers.values()
@@ -165,6 +189,14 @@ class Possible:
     def has_deadline(self, deployment_id: UUID) -> bool:
         now = self.services.hub.now(deployment_id)
         return now.due_at is not None and (now.live or now.status == "aborting")
+
+    def _is_late(self, deployment_id: UUID, row: Mapping[str, object]) -> bool:
+        began = self.services.hub.now(deployment_id).step is not None
+        return (
+            row["step"] == Step.NOTIFY_RUNTIME
+            or row["status"] == "finalizing"
+            or (row["status"] == "aborting" and began)
+        )
 
     def enabled(self, action: Action) -> bool:
         return action in self.flowing() or action in self.parked() or action in self.wishes()

@@ -7,6 +7,7 @@ from pac.billing.domain import Status as HoldStatus
 from pac.packages.domain.versions import Status
 from pac.runtime_notifier.running import WireStatus
 
+from .catalog import Law
 from .laws import ENDED, GONE, Laws
 from .packages_tables import App
 from .services import Services
@@ -35,64 +36,64 @@ class Rest:
             self._pointers()
             self._runtimes()
             for account_id, account in self.services.billing.accounts.rows.items():
-                if account.balance.reserved:
-                    self.world.broke(f"{account.balance.reserved} credits are held for ever of {account_id}")
+                self.world.must(not account.balance.reserved, Law.RESERVED, f"of {account_id}")
 
     def _nothing_waits(self, sick: set[str]) -> None:
         if sick:
             return
         for consumer in self.services.consumers.values():
-            for parked in consumer.parked:
-                self.world.broke(f"parked for ever: {consumer.name} {parked.envelope.event.type}")
+            first = next((parked.envelope.event.type for parked in consumer.parked), None)
+            self.world.must(first is None, Law.PARKED, f"{consumer.name} {first}")
         for jobs in (self.services.packages.jobs, self.services.notifier.jobs):
-            for key in jobs.rows:
-                self.world.broke(f"work is left for ever: {jobs.queue} {key.partition(':')[0][:4]}")
+            left = [key for key in jobs.rows if not self._may_wait(key)]
+            self.world.must(not left, Law.WORK_LEFT, jobs.queue)
+
+    def _may_wait(self, key: str) -> bool:
+        """What the runtime never settles is looked at for ever."""
+        kind, _, wire = key.partition(":")
+        return kind == "look" and self.services.notifier.runtime.status.get(wire) == "hung"
 
     def _settled(self, deployment_id: UUID, sick: set[str]) -> None:
         now, hold = self.services.hub.now(deployment_id), self.services.billing.hold(deployment_id)
-        if now.status not in ENDED:
-            other = " (another deployment's message is broken)" if sick else ""
-            self.world.broke(f"never ends: {now.status} {now.step or ''}{other}")
-            return
-        if hold.status is not HoldStatus.CAPTURED and now.status == "completed":
-            self.world.broke(f"completed with a hold that is {hold.status}")
-        if hold.status not in (HoldStatus.RELEASED, HoldStatus.REFUSED) and now.status != "completed":
-            self.world.broke(f"{now.status} with a hold that is {hold.status}")
+        must = self.world.must
+        other = " (another deployment's message is broken)" if sick else ""
+        must(now.status in ENDED, Law.NEVER_ENDS, f"{now.status} {now.step or ''}{other}")
+        if now.status == "completed":
+            must(hold.status is HoldStatus.CAPTURED, Law.COMPLETED_UNPAID, hold.status)
+        else:
+            must(hold.status in (HoldStatus.RELEASED, HoldStatus.REFUSED), Law.FAILED_HELD, hold.status)
+        must(not self.services.packages.tables.submissions[deployment_id].open, Law.LEFT_OPEN)
         answer = self.users.answers[deployment_id]
-        if answer is None:
-            self.world.broke("a request waits for ever")
-        if answer == "402" and now.status != "rejected":
-            self.world.broke(f"a 402 {now.status}")
+        if answer == "402":
+            must(now.status == "rejected", Law.REFUSED_402, now.status)
+        must(answer is not None, Law.LEFT_OPEN, "a request waits")
 
     def _versions(self) -> None:
         tables = self.services.packages.tables
         for (app_id, version), (holder, beside) in tables.versions.items():
-            if beside is not None:
-                self.world.broke("a claim beside another stays for ever")
+            must = self.world.must
+            must(beside is None, Law.BESIDE)
             if holder is not None:
                 row = tables.packages[holder]
-                if row.status in GONE or not row.kept:
-                    self.world.broke(f"version {version} is taken for ever by a package that is {row.status}: {app_id}")
+                must(row.status not in GONE and row.kept, Law.TAKEN_FOR_EVER, f"{version} of {app_id}, {row.status}")
         for row in tables.packages.values():
             place = tables.versions.get((row.app_id, row.version), (None, None))
-            if row.kept and row.status is Status.STORED and row.package_id not in place:
-                self.world.broke("a completed package lost its version to nobody")
+            if row.kept and row.status is Status.STORED:
+                self.world.must(row.package_id in place, Law.LOST_VERSION)
             if row.status is Status.SUPERSEDED:
                 by = tables.packages[row.superseded_by] if row.superseded_by else None
-                if by is None or not by.kept:
-                    self.world.broke("a failed overwrite took the version from the package it did not replace")
-            if row.kept and row.status is Status.WITHDRAWN:
-                self.world.broke("a completed package is withdrawn")
+                self.world.must(by is not None and by.kept, Law.SUPERSEDED)
+            if row.kept:
+                self.world.must(row.status is not Status.WITHDRAWN, Law.WITHDRAWN)
 
     def _pointers(self) -> None:
         for app_id, event in self.laws.current.items():
             told = self.services.packages.tables.apps.get(app_id, App())
-            if told.current_deployment_id != event.deployment_id or told.current_package_id != event.package_id:
-                self.world.broke("packages holds another release for current")
-            if self.services.hub.tables.app(app_id).current_deployment_id != event.deployment_id:
-                self.world.broke("deployments holds another release for current")
-            if self.services.notifier.tables.apps[app_id].current != event.deployment_id:
-                self.world.broke("runtime-notifier holds another release for current")
+            must, current = self.world.must, event.deployment_id
+            same = told.current_deployment_id == current and told.current_package_id == event.package_id
+            must(same, Law.PACKAGES_POINTER)
+            must(self.services.hub.tables.app(app_id).current_deployment_id == current, Law.HUB_POINTER)
+            must(self.services.notifier.tables.apps[app_id].current == current, Law.NOTIFIER_POINTER)
 
     def _runtimes(self) -> None:
         notifier = self.services.notifier
@@ -103,15 +104,12 @@ class Rest:
             current, live = self.laws.current.get(app_id), app_id in self.services.gateway.live
             if current is not None and live:
                 serves = notifier.tables.wires[books][1].deployment_id if books in running and books else None
-                if serves != current.deployment_id:
-                    self.world.broke("at rest the runtime serves something else than the current release")
+                self.world.must(serves == current.deployment_id, Law.SERVES_ELSE)
             if notifier.runtime.local:
-                if running and not live:
-                    self.world.broke("a deleted app runs")
-                if running and current is None:
-                    self.world.broke("an aborted deployment runs for ever")
-                if running != ([books] if books else []):
-                    self.world.broke("the books say that something else serves than what does")
+                if not live:
+                    self.world.must(not running, Law.DELETED_RUNS)
+                if current is None:
+                    self.world.must(not running, Law.ABORTED_RUNS)
+                self.world.must(running == ([books] if books else []), Law.BOOKS)
         for _, wire in notifier.tables.wires.values():
-            if wire.status is WireStatus.PENDING:
-                self.world.broke("a wire is pending for ever")
+            self.world.must(wire.status is not WireStatus.PENDING, Law.PENDING)

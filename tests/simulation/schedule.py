@@ -1,9 +1,11 @@
 """Runs from a seed: surroundings, a profile of wishes, one consumer that is slow, and an order for everything else."""
 
 import random
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from .catalog import Law
 from .possible import Action
 from .services import Rules, Setting
 from .simulation import Simulation
@@ -22,8 +24,12 @@ PROFILES: tuple[Profile, ...] = (
     {"deploy": 3, "stored": 1, "rollback": 2, "cancel": 0, "fail": 0, "timeout": 0, "replay": 0},
     {"deploy": 3, "rollback": 1, "retry": 1, "timeout": 2, "delete": 1, "grant": 1},
     {"deploy": 2, "forget": 1, "timeout": 2, "fail": 2},
+    {"deploy": 2, "fail": 3, "timeout": 3, "wake": 2, "at_runtime": 1, "stubborn": 1},
     {"deploy": 2, "upload": 1, "stored": 2, "poison": 1},
-    {"deploy": 2, "cancel": 2, "timeout": 2, "fail": 2, "at_runtime": 1},
+    {"deploy": 2, "cancel": 2, "timeout": 2, "fail": 2, "at_runtime": 1, "crash": 8},
+    {"deploy": 2, "cancel": 1, "delete_app": 1, "delete_late": 1, "crash": 4},
+    {"upload": 2, "deploy": 3, "stored": 2, "delete": 6, "cancel": 0},
+    {"deploy": 3, "timeout": 9, "crash": 4, "fail": 0, "cancel": 0},
     {"deploy": 3, "delete_app": 1, "upload": 1, "rollback": 1, "cancel": 1, "timeout": 1, "at_runtime": 1},
 )
 
@@ -39,6 +45,8 @@ class Story:
     broken: str | None = None
     events: int = 0
     ends: Sequence[str] = ()
+    looked: Counter[Law] = field(default_factory=Counter)
+    met: Counter[str] = field(default_factory=Counter)
 
 
 def run(
@@ -80,7 +88,8 @@ def run(
         broken = str(violation)
     hub = simulation.services.hub
     ends = [hub.now(one).status for one in simulation.services.packages.tables.submissions]
-    return Story(rules, setting, budget, simulation.done, broken, simulation.world.events, ends)
+    world = simulation.world
+    return Story(rules, setting, budget, simulation.done, broken, world.events, ends, world.looked, world.met)
 
 
 def replayed(stage: Stage, story: Story, actions: Sequence[Action], *, traced: bool = False) -> tuple[Story, list[str]]:

@@ -20,10 +20,11 @@ from pac.gateway.domain import ACCOUNT as GATEWAY_ACCOUNT
 from pac.gateway.domain import APP, CreateApp, DeleteApp, OpenAccount
 from pac.packages.consumers import Consumers as PackagesConsumers
 from pac.packages.submitting import Submitting
+from pac.runtime_notifier import reconciler
 from pac.runtime_notifier.consumers import Consumers as NotifierConsumers
 from pac.runtime_notifier.courier import Courier
 from pac.runtime_notifier.errands import QUEUE
-from pac.runtime_notifier.reconciler import Reconciler, is_gone
+from pac.runtime_notifier.reconciler import Reconciler
 from pac.runtime_notifier.watching import Watch
 
 from . import billing_tables, hub_tables, notifier_tables, packages_tables
@@ -48,6 +49,7 @@ class Rules:
     overtakes: bool = True
     keeps_bytes: bool = True
     rollback_waits: bool = True
+    delete_looks: bool = True
     hub: Callable[[Decider[Any, Any, Any]], Decider[Any, Any, Any]] = lambda real: real
 
 
@@ -137,8 +139,8 @@ class Hub:
     def dispatch(self) -> None:
         finished(self.dispatcher.dispatch())
 
-    def cancel(self, deployment_id: UUID) -> None:
-        """The route is not built yet; it will be this command."""
+    def cancel(self, deployment_id: UUID) -> str | None:
+        """The route is not built yet; it will be this command. Gives the code of a refusal."""
         command = CancelDeployment(deployment_id, self.world.now)
         try:
             finished(
@@ -152,6 +154,8 @@ class Hub:
             )
         except Refused as refused:
             self.world.tell(f"   refused: {refused.code}")
+            return str(refused.code)
+        return None
 
 
 class Billing:
@@ -197,7 +201,7 @@ class Notifier:
         return [
             app_id
             for app_id, row in self.tables.apps.items()
-            if row.serving is not None and is_gone(finished(self.runtime.health(row.serving)))
+            if row.serving is not None and reconciler.is_gone(finished(self.runtime.health(row.serving)))
         ]
 
     def reconcile(self, app_id: UUID) -> None:

@@ -8,7 +8,8 @@ from uuid import UUID
 
 from pac.eventlog import StaleLease
 
-from .laws import Laws
+from .catalog import Law
+from .laws import FAILED, Laws
 from .possible import BUDGET, COSTS, Action, Possible, Work, deployment_of
 from .rest import Rest
 from .services import Rules, Services, Setting, job_of
@@ -29,7 +30,8 @@ class Simulation:
     def __post_init__(self) -> None:
         world = self.world = World(trace=[] if self.traced else None)
         services = self.services = Services.started(self.stage, self.rules, self.setting, world)
-        self.users = Users(world, services.packages, services.gateway.account_of, self.rules.rollback_waits)
+        rules, account_of = self.rules, services.gateway.account_of
+        self.users = Users(world, services.packages, account_of, rules.rollback_waits, rules.delete_looks)
         self.laws = Laws(world, services, self.users, self.setting.parallel)
         world.on_said = self.laws.said
         self.working: dict[tuple[str, str], Work] = {}
@@ -47,7 +49,7 @@ class Simulation:
 
     def act(self, action: Action) -> None:
         """Raises Violation when a law is seen to break."""
-        kind = COSTS.get(action[-1], {"retry_of": "retry", "crash_at": "crash"}.get(action[0], action[0]))
+        kind = COSTS.get(action[-1], {"retry_of": "retry"}.get(action[0], action[0]))
         if kind in self.may.left and action[0] != "retry":
             self.may.left[kind] -= 1
         self.done.append(action)
@@ -72,6 +74,7 @@ class Simulation:
         self.services.hub.check_deadline(UUID(deployment_id))
 
     def _timeout(self, deployment_id: str) -> None:
+        self._meet("timeout", deployment_id)
         self.services.hub.check_deadline(UUID(deployment_id))
 
     _expire = _timeout
@@ -100,10 +103,12 @@ class Simulation:
             del self.working[service, key]
         except Exception as crash:  # noqa: BLE001 - whatever a worker dies of is a finding
             del self.working[service, key]
-            self.world.broke(f"{service} cannot do its work: {type(crash).__name__}: {crash}")
+            told = f"{service} cannot do its work: {type(crash).__name__}: {crash}"
+            self.world.must(False, Law.ERROR, told)  # noqa: FBT003 - it does not hold
 
     def _runtime(self, wire: str, how: str) -> None:
-        self.services.notifier.runtime.turn(wire, how)
+        self.world.met[f"runtime {how}"] += 1
+        self.services.notifier.runtime.turn(wire, "healthy" if how == "awake" else how)
 
     def _reconcile(self, app: str) -> None:
         self.services.notifier.reconcile(UUID(app))
@@ -124,6 +129,9 @@ class Simulation:
         self.users.rollback(UUID(app))
 
     def _delete_app(self, app: str) -> None:
+        for row in self.services.hub.tables.queue.values():
+            if str(row["agent_app_id"]) == app:
+                self._meet("delete_app", str(row["deployment_id"]))
         self.services.gateway.delete_app(UUID(app))
 
     def _stored(self, package: str) -> None:
@@ -136,7 +144,17 @@ class Simulation:
         self.users.retry(UUID(deployment_id))
 
     def _cancel(self, deployment_id: str) -> None:
-        self.services.hub.cancel(UUID(deployment_id))
+        """As the table of states says: refused before the hub knows, past the point of no return, and at the end."""
+        self._meet("cancel", deployment_id)
+        hub, one = self.services.hub, UUID(deployment_id)
+        before = hub.now(one).status
+        refusals = {"absent": "not_found", "finalizing": "too_late", "completed": "already_finished"}
+        expected = "already_finished" if before in FAILED else refusals.get(before)
+        refused = hub.cancel(one)
+        goes = hub.now(one).status == ("aborting" if expected is None else before)
+        self.world.must(refused == expected and goes, Law.CANCEL, f"{before}: {refused}")
+
+    _cancel_in_vain = _cancel
 
     def _grant(self, account: str) -> None:
         self.services.billing.grant(UUID(account), 2)
@@ -146,6 +164,7 @@ class Simulation:
 
     def _crash(self, service: str, key: str) -> None:
         """The worker's process is killed; another one takes the job when its lease is over."""
+        self.world.met[f"crash {service} {self.working[service, key].paused.at}"] += 1
         self.working.pop((service, key)).run.close()
 
     def _crash_at(self, name: str, topic: str, key: str, commit: str) -> None:
@@ -168,10 +187,15 @@ class Simulation:
         consumer.poisoned.append(envelope)
         self.sick.add(str(deployment_of(envelope.event)))
 
+    def _meet(self, what: str, deployment_id: str) -> None:
+        now = self.services.hub.now(UUID(deployment_id))
+        self.world.met[f"{what} {now.step if now.status == 'processing' else now.status}"] += 1
+
     # ---- the end of everything ---------------------------------------------------------------------------------------
 
     def settle(self, choose: Callable[[list[Action]], Action] = lambda actions: actions[0]) -> None:
         """Everything flows; then the laws of rest; then what was broken is mended, and again."""
+        self.may.left["stubborn"] = 0
         self._flow(choose)
         self.rest.look(self.sick)
         self._raise()

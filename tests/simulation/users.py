@@ -39,6 +39,7 @@ class Users:
     packages: Packages
     account_of: dict[UUID, UUID]
     rollback_waits: bool
+    delete_looks: bool = True
     answers: dict[UUID, str | None] = field(default_factory=dict)
     waiting: dict[int, Request] = field(default_factory=dict)
     taken: list[Existing] = field(default_factory=list)
@@ -236,7 +237,7 @@ class Users:
         shelf, package_id = self.tables.shelf(row.app_id), row.package_id
         package = await shelf.holder(package_id)
         current = self._app(row.app_id).current_package_id == package_id
-        if package.status is Status.DELETED or package.users or current:
+        if package.status is Status.DELETED or (self.delete_looks and (package.users or current)):
             return
         async with self.packages.log.transaction(PACKAGE.stream(package_id), cause=Cause("user", package_id)) as tx:
             await shelf.put(row.version, (await shelf.place(row.version)).without(package_id))

@@ -1,6 +1,7 @@
 """What all services of the simulation share: time, ids, topics, tables that a failed transaction undoes, the trace."""
 
 import re
+from collections import Counter
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -9,6 +10,8 @@ from uuid import UUID
 
 from pac.contracts.base import Event
 from pac.contracts.envelope import Envelope
+
+from .catalog import Law
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -71,7 +74,10 @@ class Pause:
 
 @dataclass
 class World:
-    """`broken` is the first law that was seen to break; it is raised when the action that broke it is over."""
+    """`broken` is the first law that was seen to break; it is raised when the action that broke it is over.
+
+    `looked`: how often each law had something to say. `met`: what the scheduler did to whom, in which state.
+    """
 
     now: datetime = NOON
     waited_seconds: float = 0.0
@@ -80,6 +86,8 @@ class World:
     trace: list[str] | None = None
     broken: str | None = None
     events: int = 0
+    looked: Counter[Law] = field(default_factory=Counter)
+    met: Counter[str] = field(default_factory=Counter)
     on_said: Callable[[Envelope[Event]], None] = lambda _: None
     _ids: dict[str, int] = field(default_factory=dict)
 
@@ -93,8 +101,10 @@ class World:
         number = self._ids[kind] = self._ids.get(kind, 0) + 1
         return UUID(int=KINDS[kind] << 48 | number)
 
-    def broke(self, law: str) -> None:
-        self.broken = self.broken or law
+    def must(self, holds: bool, law: Law, detail: object = "") -> None:  # noqa: FBT001 - reads as a sentence
+        self.looked[law] += 1
+        if not holds and self.broken is None:
+            self.broken = f"{law}: {detail}" if detail != "" else str(law)
 
     def say(self, envelope: Envelope[Event]) -> None:
         """A committed event goes to its topic, behind those of the same key."""

@@ -116,6 +116,42 @@ async def test_what_an_early_message_waits_for_may_be_parked_from_another_topic(
         await empty(parking)
 
 
+def said(version: int, offset: int, *, stream: str = "app-a") -> Raw:
+    headers = [("ce_subject", stream.encode()), ("ce_sequence", str(version).encode())]
+    return Raw("gateway.events", 0, offset, b"a", b"{}", headers)
+
+
+async def test_what_an_early_message_waits_for_may_be_parked_behind_it(event_log: EventLog) -> None:
+    """A replay says what was lost after what followed it, and repeats it."""
+    parking, handled = Parking(event_log, "packages", patience=QUICK), list[int]()
+
+    async def handle(message: Raw) -> None:
+        version = int(dict(message.headers)["ce_sequence"])
+        if version > len(handled) + 1:
+            raise TooEarly(f"seen up to {len(handled)}")
+        if version == len(handled) + 1:
+            handled.append(version)
+
+    for offset, version in enumerate((3, 2, 3, 1, 2, 1)):
+        await parking.park(said(version, offset), "behind", early=True)
+    async with running(parking, handle):
+        await empty(parking)
+    assert handled == [1, 2, 3]
+
+
+async def test_only_its_own_stream_and_a_version_pass_an_early_message(event_log: EventLog) -> None:
+    parking, handler = Parking(event_log, "packages", patience=PATIENT), Handler()
+    handler.faults["a"] = TooEarly("not yet")
+    await parking.park(said(5, 0), "early", early=True)
+    await parking.park(said(3, 1, stream="app-b"), "behind", early=True)
+    await parking.park(said(6, 2), "behind", early=True)
+    await parking.park(Raw("gateway.events", 0, 3, b"a", b"{}", [("ce_sequence", b"no number")]), "", early=True)
+    await parking.heard("a")
+    while await parking.step(handler):
+        pass
+    assert handler.tried == [("a", 0)]
+
+
 async def test_a_broken_message_holds_back_what_came_later_on_any_topic(event_log: EventLog) -> None:
     parking, handler = Parking(event_log, "packages", patience=QUICK), Handler()
     broken = asyncio.Event()
@@ -211,6 +247,28 @@ async def test_a_message_that_fails_is_copied_once_and_its_subject_stays_held(ev
         await parking.replay((await parking.list())[0].id)
         await empty(parking)
     assert handler.handled == [("b", 2), ("a", 0), ("a", 1)]
+
+
+async def test_while_the_dead_letters_cannot_be_written_others_go_on_and_the_copy_follows(event_log: EventLog) -> None:
+    copies: list[Raw] = []
+    is_away = True
+
+    async def publish(message: Raw, _: str) -> None:
+        if is_away:
+            raise ConnectionError("Kafka does not answer")
+        copies.append(message)
+
+    patience = Patience(shortest=0.005, longest=0.01, outage=0.01, poll=0.01, attempts_limit=2)
+    parking, handler = Parking(event_log, "packages", publish=publish, patience=patience), Handler()
+    handler.faults["a"] = ZeroDivisionError()
+    await parking.park(raw("a", 0), "failed", early=False)
+    async with running(parking, handler):
+        await eventually(lambda: len(handler.tried) > 3)
+        await parking.park(raw("b", 1), "early", early=True)
+        await eventually(lambda: ("b", 1) in handler.handled)
+        is_away = False
+        await eventually(lambda: given_up(parking))
+    assert copies == [raw("a", 0)]
 
 
 async def test_an_outage_does_not_count_as_an_attempt(event_log: EventLog) -> None:

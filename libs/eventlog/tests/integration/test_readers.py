@@ -11,10 +11,8 @@ from sqlalchemy import Column, Integer, MetaData, Table, Text, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from pac.contracts.base import Event
-from pac.contracts.envelope import Envelope
 from pac.contracts.topics import ServiceName
-from pac.eventlog import EventLog, Projector
+from pac.eventlog import EventLog, Placed, Projector
 from pac.eventlog.readers import keep_reading
 from pac.testkit.eventually import eventually
 from pac.testkit.postgres import Database
@@ -31,8 +29,8 @@ class Counts:
     def __init__(self, *, dies_at: int = 0) -> None:
         self.batches, self.dies_at = 0, dies_at
 
-    async def apply(self, tx: AsyncConnection, batch: Sequence[Envelope[Event]]) -> None:
-        rows = [{"stream": stream, "events": n} for stream, n in Counter(envelope.stream for envelope in batch).items()]
+    async def apply(self, tx: AsyncConnection, batch: Sequence[Placed]) -> None:
+        rows = [{"stream": stream, "events": n} for stream, n in Counter(placed.stream for placed in batch).items()]
         statement = insert(COUNTS)
         added = {"events": COUNTS.c.events + statement.excluded.events}
         await tx.execute(statement.on_conflict_do_update(index_elements=["stream"], set_=added), rows)

@@ -5,7 +5,9 @@ from uuid import uuid4
 
 from sqlalchemy import text
 
-from pac.eventlog import EventLog, Position
+from pac.contracts.base import Event
+from pac.contracts.envelope import Envelope
+from pac.eventlog import EventLog, Placed, Position
 from pac.eventlog.checkpoints import newest_in
 from pac.testkit.eventually import eventually
 
@@ -31,3 +33,15 @@ async def test_readers_order_transaction_ids_as_numbers(event_log: EventLog, exa
     assert [(position.xid, envelope.version) for position, envelope in read] == [(9, 1), (10, 2), (11, 3), (12, 4)]
     assert await event_log.read(Position(), 2) == read[:2]
     assert await newest_in(event_log) == read[-1][0]
+    await check_without_causes(event_log, read)
+
+
+async def check_without_causes(log: EventLog, read: list[tuple[Position, Envelope[Event]]]) -> None:
+    """`events` gives the same ones, and stands where the last of them does."""
+    placed = [Placed(told.stream, told.version, told.event) for _, told in read]
+    places = [position for position, _ in read]
+    assert await log.events(Position(), 10) == (placed, places[-1])
+    assert await log.events(places[0], 2) == (placed[1:3], places[2])
+    assert await log.events(Position(), 10, until=places[2]) == (placed[:3], places[2])
+    assert await log.events(places[-1], 10) == ([], places[-1])
+    assert await log.events(places[1], 10, until=places[1]) == ([], places[1])

@@ -15,10 +15,8 @@ from sqlalchemy import Column, Integer, MetaData, Table, Text, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from pac.contracts.base import Event
-from pac.contracts.envelope import Envelope
 from pac.contracts.topics import ServiceName
-from pac.eventlog import EventLog, Projector, create_engine
+from pac.eventlog import EventLog, Placed, Projector, create_engine
 from pac.eventlog.beside import WritesByHand
 from pac.eventlog.derived import Derived
 from pac.eventlog.rebuild import LiveInTheWay, Pace, Progress, Rebuild, RebuildBusy
@@ -50,33 +48,33 @@ class Counts:
         self.sizes: list[int] = []
         self.seconds_per_event = seconds_per_event
 
-    async def apply(self, tx: AsyncConnection, batch: Sequence[Envelope[Event]]) -> None:
+    async def apply(self, tx: AsyncConnection, batch: Sequence[Placed]) -> None:
         self.sizes.append(len(batch))
         await asyncio.sleep(self.seconds_per_event * len(batch))
         for table, key, names in (
-            (COUNTS, "stream", [self.stream_of(envelope) for envelope in batch]),
-            (TOTALS, "type", [envelope.event.type for envelope in batch]),
+            (COUNTS, "stream", [self.stream_of(placed) for placed in batch]),
+            (TOTALS, "type", [placed.event.type for placed in batch]),
         ):
             rows = [{key: name, "events": number} for name, number in sorted(Counter(names).items())]
             write = insert(table)
             added = {"events": table.c.events + write.excluded.events}
             await tx.execute(write.on_conflict_do_update(index_elements=[key], set_=added), rows)
 
-    def stream_of(self, envelope: Envelope[Event]) -> str:
-        return envelope.stream
+    def stream_of(self, placed: Placed) -> str:
+        return placed.stream
 
 
 class Mistaken(Counts):
     """Counts the third event of every stream for another one."""
 
-    def stream_of(self, envelope: Envelope[Event]) -> str:
-        return "appstate-mistaken" if envelope.version == 3 else envelope.stream
+    def stream_of(self, placed: Placed) -> str:
+        return "appstate-mistaken" if placed.version == 3 else placed.stream
 
 
 class ByHand(Counts):
     """Would write into the live tables whatever it is told."""
 
-    async def apply(self, tx: AsyncConnection, batch: Sequence[Envelope[Event]]) -> None:  # noqa: ARG002 - a mutant
+    async def apply(self, tx: AsyncConnection, batch: Sequence[Placed]) -> None:  # noqa: ARG002 - a mutant
         await tx.execute(text("UPDATE read.counts SET events = events + 1"))
 
 

@@ -6,17 +6,22 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 from uuid import UUID, uuid4
 
+import orjson
 import pytest
 from aiokafka import AIOKafkaProducer
 from sqlalchemy import text
 
+from pac.contracts.base import Outcome
+from pac.contracts.deployments import DeploymentAborted
 from pac.contracts.envelope import from_kafka
 from pac.contracts.topics import EVENTS_OF, ServiceName
-from pac.eventlog import EventLog, Lease, Leases, LogOutOfOrder, Relay, StaleLease
+from pac.eventlog import EventLog, EventTooLarge, Lease, Leases, LogOutOfOrder, Relay, StaleLease
 from pac.eventlog.checkpoints import position_in
+from pac.eventlog.record import EVENT_MAX_BYTES
 from pac.eventlog.relay import _Leading
 from pac.testkit.eventually import eventually
 from pac.testkit.kafka import KafkaServer
@@ -104,6 +109,43 @@ async def test_kafka_has_every_event_once_and_in_order(event_log: EventLog, kafk
         await written(event_log, example, apps, times=15)
         await eventually(lambda: nothing_unsent(event_log))
     assert in_order_without_loss(await kafka.records(TOPIC), apps, times=15) == 0
+
+
+def filling(size_bytes: int) -> list[str]:
+    """Lines that take so many bytes in a JSON list; a line is cut at 1000 characters."""
+    return ["x" * 997] * ((size_bytes - 2) // 1000) + ["x" * ((size_bytes - 2) % 1000)]
+
+
+async def test_the_largest_event_passes_and_a_larger_one_is_refused_before_it_is_written(
+    event_log: EventLog, kafka: KafkaServer, example: Any
+) -> None:
+    app, deployment = uuid4(), uuid4()
+    stream, cause = f"deployment-{deployment}", replace(example.cause, actor="a" * 1000)
+
+    def aborted(*filled: str) -> DeploymentAborted:
+        return DeploymentAborted(
+            account_id=uuid4(),
+            at=example.pin(app).at,
+            deployment_id=deployment,
+            agent_app_id=app,
+            package_id=uuid4(),
+            outcome=Outcome.FAILED,
+            code="invalid_package",
+            error="Package validation failed",
+            error_details=filled,
+            due_at=example.pin(app).at,
+        )
+
+    largest = EVENT_MAX_BYTES - len(orjson.dumps(aborted().model_dump(mode="json")))
+    async with event_log.transaction(stream, cause=cause) as tx:
+        await tx.append(stream, [aborted(*filling(largest))], expected_version=0)
+    with pytest.raises(EventTooLarge):
+        async with event_log.transaction(stream, cause=cause) as tx:
+            await tx.append(stream, [aborted(*filling(largest + 1))], expected_version=1)
+    async with running(Relay(event_log, TOPIC, producing(kafka))):
+        await written(event_log, example, [app], times=1)
+        await eventually(lambda: nothing_unsent(event_log))
+    assert [record.key.decode() for record in await kafka.records(TOPIC)] == [str(deployment), str(app)]
 
 
 PROGRAM = """

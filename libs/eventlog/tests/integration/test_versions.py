@@ -28,6 +28,8 @@ async def test_events_of_a_later_release_are_refused_by_every_reader(event_log: 
     with pytest.raises(NewerThanKnown):
         await event_log.read(Position(), 10)
     with pytest.raises(NewerThanKnown):
+        await event_log.events(Position(), 10)
+    with pytest.raises(NewerThanKnown):
         await event_log.execute(example.decider, app, example.pin(app), cause=example.cause)
     async with event_log.transaction(stream, cause=example.cause) as tx:
         with pytest.raises(NewerThanKnown):

@@ -10,10 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
-from pac.contracts.deployments import AppPinned
+from pac.contracts.base import Outcome
+from pac.contracts.deployments import AppPinned, DeploymentAborted
 from pac.contracts.topics import EVENTS_OF
-from pac.eventlog.record import GENESIS, Head, chained, rows_for
-from pac.eventlog.types import Cause
+from pac.eventlog.record import EVENT_MAX_BYTES, GENESIS, Head, chained, rows_for
+from pac.eventlog.types import Cause, EventTooLarge
 from pac.eventlog.verify import first_fault
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -81,3 +82,33 @@ def test_no_event_holds_a_float(service: Any) -> None:
     """Postgres writes some floats in another way than they came, and the chain would not hold."""
     adapter: TypeAdapter[Any] = EVENTS_OF[service]
     assert b'"number"' not in orjson.dumps(adapter.json_schema())
+
+
+def filling(size_bytes: int) -> list[str]:
+    """Lines that take so many bytes in a JSON list; a line is cut at 1000 characters."""
+    return ["x" * 997] * ((size_bytes - 2) // 1000) + ["x" * ((size_bytes - 2) % 1000)]
+
+
+def aborted(*filled: str) -> DeploymentAborted:
+    return DeploymentAborted(
+        account_id=UUID(int=1),
+        at=NOON,
+        deployment_id=UUID(int=2),
+        agent_app_id=UUID(int=3),
+        package_id=UUID(int=4),
+        outcome=Outcome.FAILED,
+        code="invalid_package",
+        error="Package validation failed",
+        error_details=filled,
+        due_at=NOON,
+    )
+
+
+def test_an_event_that_kafka_would_refuse_is_not_written() -> None:
+    bare = len(orjson.dumps(aborted().model_dump(mode="json")))
+    parameters, head = rows_for(
+        STREAM, Head(), [aborted(*filling(EVENT_MAX_BYTES - bare))], Cause("key-1", UUID(int=3))
+    )
+    assert (head.version, len(parameters[3])) == (1, EVENT_MAX_BYTES)
+    with pytest.raises(EventTooLarge, match=rf"DeploymentAborted on {STREAM} has 921601 bytes, 921600 are allowed"):
+        rows_for(STREAM, Head(), [aborted(*filling(EVENT_MAX_BYTES - bare + 1))], Cause("key-1", UUID(int=3)))

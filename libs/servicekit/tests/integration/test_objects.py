@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from aiohttp import ClientSession
+from aiohttp import ClientSession, web
 
 from pac.cli.local.ports import free_port
 from pac.servicekit.objects import ObjectChanged, ObjectMissing, Objects, ObjectsSettings, ObjectsUnavailable
+from pac.testkit.chaos.faulty_s3 import Error, FaultyS3, faulty_s3
+from pac.testkit.chaos.schedule import draws
 
 MIB = 1024 * 1024
 
@@ -94,6 +96,18 @@ async def test_the_sweep_ends_only_old_uploads(objects: Objects) -> None:
     assert await open_uploads(objects) == 0
 
 
+async def test_what_is_abandoned_is_gone_however_far_it_had_come(objects: Objects) -> None:
+    """Whoever knows the key also knows how old it is: some servers do not say it of an upload."""
+    for key in ("begun", "begun", "begun-too"):
+        await objects._client.create_multipart_upload(Bucket=objects.settings.bucket, Key=key)
+    await objects.put_bytes("begun", b"content")
+    await objects.abandon("begun")
+    await objects.abandon("never begun")
+    with pytest.raises(ObjectMissing):
+        await objects.head("begun")
+    assert await open_uploads(objects) == 1
+
+
 async def test_a_copy_is_checked(objects: Objects) -> None:
     await objects.put_bytes("from", b"content")
     assert (await objects.copy("from", "to", size_bytes=7)).size_bytes == 7
@@ -144,6 +158,25 @@ async def test_a_store_that_is_away_is_an_oserror(objects_settings: ObjectsSetti
             with pytest.raises(ObjectsUnavailable):
                 await call
     assert issubclass(ObjectsUnavailable, OSError)
+
+
+class LosesOneAnswer(FaultyS3):
+    """Completes the first upload and says nothing of it."""
+
+    def error_of(self, request: web.Request) -> Error | None:
+        is_completion = request.method == "POST" and "uploadId" in request.query
+        return Error.UNHEARD if is_completion and not self.counted[Error.UNHEARD] else None
+
+
+async def test_an_upload_whose_completion_went_unheard_is_an_outage(objects_settings: ObjectsSettings) -> None:
+    """The client asks again, and is told that there is no such upload: it is done, or it is not."""
+    async with faulty_s3(objects_settings.endpoint_url, draws(0), LosesOneAnswer) as proxy:
+        behind = objects_settings.model_copy(update={"endpoint_url": proxy.endpoint})
+        async with Objects(behind) as objects:
+            with pytest.raises(ObjectsUnavailable):
+                await objects.put_stream("unheard", pieces(b"content"))
+            assert proxy.counted[Error.UNHEARD] == 1
+            assert (await objects.put_stream("unheard", pieces(b"content"))).size_bytes == 7
 
 
 async def test_what_is_there_passes_the_check(objects: Objects) -> None:

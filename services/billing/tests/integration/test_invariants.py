@@ -49,6 +49,7 @@ async def test_all_hold_and_say_what_they_looked_at(busy: Billing) -> None:
         "ledger_sums_to_zero": (True, 12),
         "balances_equal_fold": (True, 2),
         "holds_have_deployments": (True, 6),
+        "holds_end": (True, 2),
     }
 
 
@@ -62,6 +63,11 @@ async def test_all_hold_and_say_what_they_looked_at(busy: Billing) -> None:
         ),
         (MOVED, "balances_equal_fold", "is the fold"),
         ("DELETE FROM log.inbox WHERE source = 'deployments'", "holds_have_deployments", "was never heard of; 3 more"),
+        (
+            "ALTER TABLE state.ledger DISABLE TRIGGER USER; UPDATE state.ledger SET at = now() - interval '50 h'",
+            "holds_end",
+            "has been reserved for 50 h; account",
+        ),
     ],
 )
 async def test_what_is_broken_is_named_and_the_others_hold(

@@ -30,7 +30,7 @@ from pac.deployments.domain import CancelDeployment, Command, Deployment, Policy
 from pac.deployments.queue import Queue, row_of
 from pac.deployments.slots import Dispatcher, Limits
 from pac.deployments.sweeper import Sweeper
-from pac.eventlog import Cause, Decider, EventLog, Message, Position
+from pac.eventlog import Cause, Decider, EventLog, Message, Placed, Position
 
 NOON = datetime(2024, 1, 1, 12, tzinfo=UTC)
 SHA256 = "a" * 64
@@ -201,14 +201,15 @@ class Hub:
         found = await self.rows("SELECT deployment_id FROM state.queue WHERE status IN ('processing', 'finalizing')")
         return {row["deployment_id"] for row in found}
 
-    async def envelopes(self) -> list[Envelope[Event]]:
-        return [envelope for _, envelope in await self.log.read(Position(), 100_000)]
+    async def events(self) -> list[Placed]:
+        events, _ = await self.log.events(Position(), 100_000)
+        return events
 
     async def check_queue(self) -> None:
         """state.queue says exactly what the fold of every stream says."""
         streams = defaultdict[str, list[DeploymentEvent]](list)
-        for envelope in await self.envelopes():
-            streams[envelope.stream].append(envelope.event)  # type: ignore[arg-type] # only deployments are here
+        for placed in await self.events():
+            streams[placed.stream].append(placed.event)  # type: ignore[arg-type] # only deployments are here
         folds = [self.decider.fold(events) for events in streams.values()]
         expected = {fold.submission.deployment_id: row_of(fold) for fold in folds if fold.ended_at is None}
         found = {

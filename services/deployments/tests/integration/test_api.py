@@ -63,7 +63,7 @@ async def hub(event_log_of: EventLogOf) -> Hub:
 
 async def project(hub: Hub) -> None:
     async with hub.log.engine.begin() as connection:
-        await Deployments().apply(connection, await hub.envelopes())
+        await Deployments().apply(connection, await hub.events())
 
 
 async def test_a_deployment_is_answered_with_the_version_of_its_stream(hub: Hub) -> None:

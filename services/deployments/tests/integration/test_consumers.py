@@ -54,7 +54,7 @@ async def test_credits_heard_before_the_submission_are_too_early_and_leave_nothi
     hub.owners[deployment] = uuid4()
     with pytest.raises(TooEarly):
         await hub.says(CreditsReserved(**hub.ids(deployment), amount=2))
-    assert await hub.envelopes() == []
+    assert await hub.events() == []
     assert await hub.log.inbox("deployments", "billing", f"hold-{deployment}") == 0
 
 
@@ -132,4 +132,4 @@ async def test_past_the_point_of_no_return_a_deletion_lets_it_complete(hub: Hub)
 async def test_other_news_of_an_app_changes_nothing(hub: Hub) -> None:
     created = AgentAppCreated(account_id=uuid4(), at=NOON, agent_app_id=uuid4())
     await hub.consumers.on_gateway_event(hub.message(ServiceName.GATEWAY, f"app-{created.agent_app_id}", created))
-    assert await hub.envelopes() == []
+    assert await hub.events() == []

@@ -38,6 +38,8 @@ async def test_all_hold(hub: Hub) -> None:
     found = await told(hub)
     assert {name: (law["holds"], law["checked"]) for name, law in found.items()} == {
         "nothing_is_overdue": (True, 3),
+        "everything_has_a_deadline": (True, 3),
+        "billing_answers": (True, 3),
         "every_end_comes": (True, 3),
     }
 
@@ -49,6 +51,16 @@ async def test_all_hold(hub: Hub) -> None:
             "UPDATE state.queue SET due_at = now() - interval '2 min' WHERE status = 'processing'",
             "nothing_is_overdue",
             "is processing, 120 s past its deadline",
+        ),
+        (
+            "UPDATE state.queue SET due_at = NULL WHERE status = 'processing'",
+            "everything_has_a_deadline",
+            "is processing without a deadline",
+        ),
+        (
+            "UPDATE state.queue SET queued_at = now() - interval '10 min' WHERE status = 'undecided'",
+            "billing_answers",
+            "has waited for credits for 600 s",
         ),
         (
             "UPDATE state.queue SET attempt = 9 WHERE status = 'aborting'",

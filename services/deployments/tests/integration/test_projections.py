@@ -9,13 +9,11 @@ from uuid import uuid4
 import pytest
 from sqlalchemy import delete
 
-from pac.contracts.base import Event
 from pac.contracts.billing import CreditsRefused
-from pac.contracts.envelope import Envelope
 from pac.contracts.topics import ServiceName
 from pac.deployments.projections import Deployments
 from pac.deployments.views import view_of
-from pac.eventlog import Projector
+from pac.eventlog import Placed, Projector
 from pac.testkit.postgres import EventLogOf
 
 from .hub import Hub, later
@@ -51,7 +49,7 @@ async def some_of_everything(hub: Hub) -> None:
         assert (await hub.state(running)).status == "processing"
 
 
-async def project(hub: Hub, batches: Sequence[Sequence[Envelope[Event]]]) -> dict[str, list[dict[str, object]]]:
+async def project(hub: Hub, batches: Sequence[Sequence[Placed]]) -> dict[str, list[dict[str, object]]]:
     projection = Deployments()
     async with hub.log.engine.begin() as connection:
         for table in projection.tables:
@@ -72,7 +70,7 @@ async def tables(hub: Hub) -> dict[str, list[dict[str, object]]]:
 
 async def test_any_cut_into_batches_gives_the_same_tables(hub: Hub) -> None:
     await some_of_everything(hub)
-    log = await hub.envelopes()
+    log = await hub.events()
     at_once = await project(hub, [log])
     assert at_once == await project(hub, [[each] for each in log])
     chance = random.Random(7)  # noqa: S311 - a seed that can be repeated
@@ -81,11 +79,26 @@ async def test_any_cut_into_batches_gives_the_same_tables(hub: Hub) -> None:
         assert at_once == await project(hub, [log[a:b] for a, b in zip([0, *cuts], [*cuts, len(log)], strict=True)])
 
 
+async def test_how_long_they_took_is_the_same_sum_in_any_order(hub: Hub) -> None:
+    account = uuid4()
+    hub.limits = type(hub.limits)(per_account=100, overall=100)
+    deployments = [await hub.held(account, uuid4()) for _ in range(3)]
+    await hub.dispatcher().dispatch()
+    for deployment in deployments:
+        later(hub, seconds=0.1)  # 0.1, 0.2 and 0.3 s: as binary fractions their sum depends on the order
+        await hub.completed(deployment)
+    log = await hub.events()
+    each = (await project(hub, [[one] for one in log]))["minutes"]
+    last = [n for n, one in enumerate(log) if one.event.type == "DeploymentCompleted"][1]
+    assert each == (await project(hub, [log[:last], log[last:]]))["minutes"]
+    assert [str(row["seconds"]) for row in each] == ["0.600000"]
+
+
 async def test_a_status_that_came_and_went_leaves_the_same_row_in_any_batch(hub: Hub) -> None:
     deployment = await hub.held(uuid4(), uuid4())
     await hub.dispatcher().dispatch()
     await hub.completed(deployment)
-    log = await hub.envelopes()
+    log = await hub.events()
     assert await project(hub, [log]) == await project(hub, [[each] for each in log])
 
 
@@ -102,7 +115,7 @@ async def test_a_rebuild_gives_what_was_there(hub: Hub) -> None:
 
 async def test_the_tables_say_what_the_folds_say(hub: Hub) -> None:
     await some_of_everything(hub)
-    shown_tables = await project(hub, [await hub.envelopes()])
+    shown_tables = await project(hub, [await hub.events()])
     views = [view_of(await hub.state(deployment)) for deployment in hub.owners]
     shown = Counter(view.status for view in views)
     assert shown == {"queued": 2, "processing": 2, "completed": 2, "failed": 6}

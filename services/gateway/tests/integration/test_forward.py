@@ -300,6 +300,17 @@ async def test_anybody_may_ask_for_the_queue_and_nobody_is_named(stage: "Stage")
     assert (caller.actor, caller.account_id, caller.scopes) == ("anyone", None, frozenset())
 
 
+async def test_what_is_open_to_anybody_is_not_open_without_limit(stage: "Stage") -> None:
+    path = "/api/deployments/queue/stats"
+    async with stage.another(public_requests_per_second=0.1, public_requests_burst=2) as gateway:
+        mine = await gateway.account()
+        answers = [await gateway.call("GET", path) for _ in range(3)]
+        assert [answer.status for answer in answers] == [200, 200, 429]
+        assert answers[2].headers["Retry-After"] == "10"
+        assert (await gateway.call("GET", "/healthz")).status == 200
+        assert (await gateway.call("GET", "/api/agent-apps", mine.key)).status == 200
+
+
 async def test_the_operator_grants_credits_to_accounts_that_exist(stage: "Stage") -> None:
     mine = await stage.gateway.account()
     path = f"/api/admin/accounts/{mine.account_id}/credits"

@@ -68,6 +68,16 @@ async def test_the_sweep_removes_what_a_crash_left_and_nothing_else(
     assert await packages.rows("SELECT key FROM state.leftovers") == []
 
 
+async def test_the_sweep_ends_an_upload_that_a_crash_left(packages: Packages, objects: Objects) -> None:
+    """By the age of its note: the server may say of every upload that it has just begun."""
+    lost = f"staging/{uuid4()}"
+    await packages.sweep.leftovers.note(lost)
+    bucket = objects.settings.bucket
+    await objects._client.create_multipart_upload(Bucket=bucket, Key=lost)
+    assert await packages.sweep.leftovers.sweep(lost, timedelta(0))
+    assert not (await objects._client.list_multipart_uploads(Bucket=bucket)).get("Uploads")
+
+
 async def test_old_temporary_files_go_and_others_stay(packages: Packages) -> None:
     old, new, other = (packages.temp_dir / name for name in ("upload-1.apkg", "step-2.apkg", "notes.txt"))
     for path in (old, new, other):

@@ -4,6 +4,7 @@ import asyncio
 from uuid import uuid4
 
 import pytest
+from sqlalchemy import text
 
 from pac.contracts.runtime_notifier import RuntimeFailed, RuntimeReady
 from pac.eventlog import AlreadySeen, TooEarly
@@ -61,7 +62,12 @@ async def test_what_stays_unclear_is_left_to_the_hubs_deadline(make_notifier: Ma
         return bool(notifier.fake.posts)
 
     await notifier.until(asked, "it is given")
-    await notifier.at_rest()
+
+    async def given_up() -> bool:
+        async with notifier.log.reading() as connection:
+            return (await connection.execute(text("SELECT status FROM state.wires"))).scalar_one() == "failed"
+
+    await notifier.until(given_up, "nobody waits for it any longer")
     assert await notifier.events(deployment_id) == []
 
 

@@ -15,7 +15,7 @@ from pac.runtime_notifier.app import orphans
 from pac.runtime_notifier.running import App
 from pac.runtime_notifier.runtime import CannotStop, StopTaken, Unclear
 from pac.testkit.fake_runtime import Script
-from pac.testkit.notifier import MakeNotifier, Notifier
+from pac.testkit.notifier import QUICK, MakeNotifier, Notifier
 
 
 async def given(notifier: Notifier, prefix: object) -> None:
@@ -70,6 +70,31 @@ async def test_ready_after_the_deadline_and_the_abort_is_undone_too(make_notifie
     await notifier.abort(app_id, second)
     notifier.fake.release(str(second))
     await notifier.serves(app_id, f"{first}-r")
+
+
+@pytest.mark.parametrize("stops_deployments", [False, True])
+async def test_ready_long_after_it_was_given_up_is_undone_too(
+    make_notifier: MakeNotifier, *, stops_deployments: bool
+) -> None:
+    pace = replace(QUICK, late_limit_seconds=0.1, given_up_seconds=0.2)
+    notifier = await make_notifier(stops_deployments=stops_deployments, pace=pace)
+    app_id = await notifier.app()
+    first, second = await notifier.running(app_id, 1), uuid4()
+    notifier.fake.script[str(second)] = Script(held=True)
+    await notifier.notify(app_id, second, 2, due_seconds=3)
+    await given(notifier, second)
+
+    async def given_up() -> bool:
+        async with notifier.log.reading() as connection:
+            statement = text("SELECT status FROM state.wires WHERE id = :id")
+            return (await connection.execute(statement, {"id": f"{second}-a1"})).scalar_one() == "failed"
+
+    await notifier.until(given_up, "nobody waits for it any longer")
+    await notifier.abort(app_id, second)
+    notifier.fake.release(str(second))
+    await notifier.serves(app_id, f"{first}-r1")
+    await notifier.at_rest()
+    assert await notifier.events(second) == []
 
 
 async def test_aborted_after_ready_gets_the_current_release_given_again(notifier: Notifier) -> None:

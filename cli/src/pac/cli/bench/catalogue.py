@@ -12,6 +12,7 @@ from pac.cli.bench.folding import fold, rebuild
 from pac.cli.bench.ground import Ground, Needs, ground
 from pac.cli.bench.measuring import Options, Result
 from pac.cli.bench.relaying import relay
+from pac.cli.bench.scaling import scale
 from pac.cli.bench.uploading import upload
 from pac.cli.local.errors import Expected
 from pac.cli.local.stack import Say
@@ -35,6 +36,7 @@ BENCHMARKS = (
     Benchmark("completed", Needs.PAC, completed),
     Benchmark("throughput", Needs.PAC, throughput),
     Benchmark("upload", Needs.PAC, upload),
+    Benchmark("scale", Needs.PAC, scale),
 )
 
 

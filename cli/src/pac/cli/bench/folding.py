@@ -77,12 +77,12 @@ async def folded(log: EventLog) -> dict[str, Deployment]:
     """Every deployment of the log, as a reader meets their events."""
     states: dict[str, Deployment] = {}
     position = Position()
-    while batch := await log.read(position, READ):
-        for _, envelope in batch:
-            before = states.get(envelope.stream, HUB.initial)
-            states[envelope.stream] = HUB.evolve(before, cast("DeploymentEvent", envelope.event))
-        position = batch[-1][0]
-    return states
+    while True:
+        batch, position = await log.events(position, READ)
+        if not batch:
+            return states
+        for stream, _, event in batch:
+            states[stream] = HUB.evolve(states.get(stream, HUB.initial), cast("DeploymentEvent", event))
 
 
 async def _floor(database: Database, events: int) -> float:

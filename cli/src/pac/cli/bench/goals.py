@@ -28,6 +28,8 @@ GOALS = {
     ("completed.p50.without_storage", "floor"): Goal(2.0, at_most=True),
     ("throughput", "floor"): Goal(0.5),
     ("upload", "aioboto3"): Goal(0.8),
+    ("scale.10000", "1,000"): Goal(1.1, at_most=True),
+    ("scale.100000", "1,000"): Goal(1.1, at_most=True),
 }
 
 

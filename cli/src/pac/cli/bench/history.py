@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from itertools import chain, count, zip_longest
 from uuid import UUID, uuid4
 
 import psycopg
@@ -26,7 +27,8 @@ from pac.eventlog.record import Head, rows_for
 HUB: Decider[Deployment, Command, DeploymentEvent] = decider()
 BEGAN = datetime(2026, 1, 1, tzinfo=UTC)
 COPY = "COPY log.events (stream, version, type, data, metadata, at, hash) FROM STDIN"
-STREAMS_PER_COPY = 1000
+SIDE_BY_SIDE = 20
+ROUNDS_PER_COPY = 50
 
 
 def submission(number: int = 0) -> PackageSubmitted:
@@ -47,15 +49,16 @@ def submission(number: int = 0) -> PackageSubmitted:
 
 
 def history(number: int) -> list[DeploymentEvent]:
-    """A deployment from its queue to its end, without a fault."""
+    """A deployment from its queue to its end, without a fault; some take longer than others."""
     told = submission(number)
-    who, at = told.deployment_id, told.at
+    who, pause = told.deployment_id, timedelta(seconds=0.1 + number % 10 / 3)
+    moments = (told.at + pause * times for times in count(1))
     commands: list[Command] = [
         QueueDeployment(told),
-        FundDeployment(who, at),
-        StartDeployment(who, number, at),
-        *(CompleteStep(who, step, 1, at) for step in Step if step is not Step.FINALIZE),
-        CompleteDeployment(who, 1, at),
+        FundDeployment(who, next(moments)),
+        StartDeployment(who, number, next(moments)),
+        *(CompleteStep(who, step, 1, next(moments)) for step in Step if step is not Step.FINALIZE),
+        CompleteDeployment(who, 1, next(moments)),
     ]
     state, events = HUB.initial, list[DeploymentEvent]()
     for command in commands:
@@ -66,16 +69,17 @@ def history(number: int) -> list[DeploymentEvent]:
 
 
 async def fill(url: str, events: int) -> int:
-    """At least so many events, whole deployments one after the other; returns how many."""
+    """At least so many events of whole deployments, some side by side at any time; returns how many."""
     done = number = 0
     async with await psycopg.AsyncConnection.connect(url, autocommit=True) as connection:
         while done < events:
             async with connection.cursor().copy(COPY) as copy:
-                for _ in range(STREAMS_PER_COPY):
-                    for row in _rows(number):
+                for _ in range(ROUNDS_PER_COPY):
+                    streams = [list(_rows(each)) for each in range(number, number + SIDE_BY_SIDE)]
+                    for row in filter(None, chain.from_iterable(zip_longest(*streams))):
                         await copy.write_row(row)
                         done += 1
-                    number += 1
+                    number += SIDE_BY_SIDE
                     await asyncio.sleep(0)
                     if done >= events:
                         break

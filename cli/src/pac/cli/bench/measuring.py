@@ -23,6 +23,7 @@ class Options:
     deployments: int = 20
     in_flight: int = 128
     megabytes: int = 100
+    existing: int = 100_000
 
 
 @dataclass(frozen=True)

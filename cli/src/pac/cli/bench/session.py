@@ -13,6 +13,7 @@ from pac.cli.bench.loop import cancel_when_asked_to_stop, on_a_fast_loop
 from pac.cli.bench.measuring import Options, Result
 from pac.cli.local import orphans
 from pac.cli.local.stack import Say
+from pac.servicekit.memory import collect_seldom
 
 
 class Interrupted(Exception):  # noqa: N818 - somebody wanted it
@@ -27,6 +28,7 @@ def measure(
         wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )
+    collect_seldom()  # as services do
     try:
         return on_a_fast_loop(_measured(benchmarks, options, say, tell))
     except asyncio.CancelledError:

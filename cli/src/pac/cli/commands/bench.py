@@ -25,6 +25,7 @@ def bench(
     deployments: Annotated[int, typer.Option("--deployments", min=1, help="One by one, in each round.")] = 20,
     in_flight: Annotated[int, typer.Option("--in-flight", min=1, help="Deployments at a time.")] = 128,
     megabytes: Annotated[int, typer.Option("--megabytes", min=1, max=104, help="Of an upload.")] = 100,
+    existing: Annotated[int, typer.Option("--existing", min=400, help="Deployments of one account before.")] = 100_000,
     keep: Annotated[bool, typer.Option("--keep", help="Write the results below docs/benchmarks.")] = False,
     output: Output = Format.TABLE,
 ) -> None:
@@ -34,7 +35,7 @@ def bench(
     from pac.cli.bench.measuring import Options  # noqa: PLC0415
     from pac.cli.bench.session import Interrupted, measure  # noqa: PLC0415
 
-    options = Options(rounds, seconds, events, deployments, in_flight, megabytes)
+    options = Options(rounds, seconds, events, deployments, in_flight, megabytes, existing)
     benchmarks = chosen(names or [])
     keeper = Keeper.of_the_checkout() if keep else None
     try:

@@ -19,7 +19,7 @@ def one_line(text: str) -> str:
 
 
 def utc(moment: datetime) -> datetime:
-    return moment.astimezone(UTC)
+    return moment if moment.tzinfo is UTC else moment.astimezone(UTC)
 
 
 def iso(moment: datetime) -> str:

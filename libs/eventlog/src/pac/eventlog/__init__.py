@@ -1,5 +1,6 @@
 """The event log in Postgres: append, fold, readers, relay, inbox, projections, jobs."""
 
+from pac.eventlog.copying import changed
 from pac.eventlog.engine import create_engine, unavailable
 from pac.eventlog.jobs import Job, Jobs
 from pac.eventlog.leases import Lease, Leases, StaleLease
@@ -13,9 +14,11 @@ from pac.eventlog.types import (
     Cause,
     Conflict,
     Decider,
+    EventTooLarge,
     Hearing,
     LogUnavailable,
     Message,
+    Placed,
     Position,
     Recorded,
     Span,
@@ -29,6 +32,7 @@ __all__ = [
     "Conflict",
     "Decider",
     "EventLog",
+    "EventTooLarge",
     "ForeignXids",
     "Hearing",
     "Job",
@@ -41,6 +45,7 @@ __all__ = [
     "Parked",
     "Parking",
     "Patience",
+    "Placed",
     "Position",
     "Projection",
     "Projector",
@@ -54,6 +59,7 @@ __all__ = [
     "TooEarly",
     "Transaction",
     "Worker",
+    "changed",
     "create_engine",
     "unavailable",
 ]

@@ -13,16 +13,13 @@ from pac.contracts.topics import EVENTS_OF, ServiceName
 from pac.contracts.upcasting import NewerThanKnown
 from pac.eventlog.engine import driver_of
 from pac.eventlog.log import EventLog
-from pac.eventlog.parking import COLUMNS, DELETE, Parked, Parking, _parked
+from pac.eventlog.parking import COLUMNS, DELETE, HOLDS_BACK, Parked, Parking, _parked
 from pac.eventlog.types import Message, TooEarly
 
 # What nobody takes before it is somebody's turn: see TAKE of parking.
 LETTERS = f"""
-SELECT {COLUMNS}, EXISTS (
-    SELECT FROM log.parked AS older
-    WHERE older.consumer = parked.consumer AND older.subject = parked.subject AND older.id < parked.id
-        AND (older.topic = parked.topic OR NOT older.early))
-FROM log.parked AS parked WHERE consumer = %s AND (%s::bigint[] IS NULL OR id = ANY(%s)) ORDER BY id LIMIT %s
+SELECT {COLUMNS}, EXISTS (SELECT FROM log.parked AS older WHERE {HOLDS_BACK})
+FROM log.parked AS head WHERE consumer = %s AND (%s::bigint[] IS NULL OR id = ANY(%s)) ORDER BY id LIMIT %s
 """  # noqa: S608 - constants only
 LIMIT = 10_000
 

@@ -18,8 +18,8 @@ from pac.contracts.topics import ServiceName
 from pac.eventlog.crashpoints import reach
 from pac.eventlog.engine import Driver, driver_of, translated, unavailable
 from pac.eventlog.metrics import APPENDED
-from pac.eventlog.reading import BACKLOG, CLUSTER, HISTORY, MOVE_OVER, READ, WATERMARK, position_of
-from pac.eventlog.record import envelope_from
+from pac.eventlog.reading import BACKLOG, CLUSTER, END, EVENTS, HISTORY, MOVE_OVER, READ, WATERMARK, position_of
+from pac.eventlog.record import envelope_from, placed_from
 from pac.eventlog.together import AnyCause, Call, Together
 from pac.eventlog.transaction import LOAD, SEEN, Opening, Transaction, begin, folded
 from pac.eventlog.types import (
@@ -28,6 +28,7 @@ from pac.eventlog.types import (
     Decider,
     LogUnavailable,
     Message,
+    Placed,
     Position,
     Recorded,
     Span,
@@ -184,6 +185,15 @@ class EventLog:
         """The next events in the log's order, of which none can be missed: nothing older is still in flight."""
         rows = await self._rows(READ, (str(after.xid), after.number, limit))
         return [(position_of(*row[:2]), envelope_from(self.service, *row[2:])) for row in rows]
+
+    async def events(self, after: Position, limit: int, *, until: Position = END) -> tuple[list[Placed], Position]:
+        """As `read`, but without the causes, which a fold never looks at and which cost as much as the events.
+
+        No further than `until`. Gives where the last of them stands, too: `after` if there is none.
+        """
+        where = (str(after.xid), after.number, str(until.xid), until.number, limit)
+        rows = await self._rows(EVENTS, where)
+        return placed_from(self.service, rows), position_of(*rows[-1][4:]) if rows else after
 
     async def inbox(self, consumer: str, source: str, stream: str) -> int:
         """The last version of a stream that a consumer has seen; 0 before the first."""

@@ -11,8 +11,8 @@ For the one wrapper that subscribes to Kafka (servicekit); a subject is the Kafk
 
 `handle` opens its own `log.transaction(cause=message)`, hence the inbox row and the effect are one; AlreadySeen counts
 as success, and the parked row is deleted right after. TooEarly: tried again often, without limit, with an alarm past
-one. OSError: an outage, tried again without counting. Anything else: backoff, and past `attempts_limit` once to
-`publish`; its subject stays held until `replay` or `drop`.
+one. OSError: an outage, tried again without counting. Anything else: backoff, and past `attempts_limit` to
+`publish`, again if that is away; its subject stays held until `replay` or `drop`.
 """
 
 import asyncio
@@ -43,16 +43,33 @@ HELD = "SELECT DISTINCT subject FROM log.parked WHERE consumer = %s AND subject 
 COLUMNS = """
 id, subject, topic, partition, "offset", key, value, headers::text, reason, early, attempts, parked_at, dead_at
 """
-# Only what nothing holds back is ever taken: that is what keeps the order. A broken message holds back its subject, an
-# early one only its topic, since it may wait for what is parked of another. `due_at` doubles as a lease.
+
+
+def _header(row: str, name: str) -> str:
+    found = f"SELECT pair->>1 FROM jsonb_array_elements({row}.headers) AS pair WHERE pair->>0 = '{name}' LIMIT 1"  # noqa: S608 - constants only
+    return f"({found})"
+
+
+def _version(row: str) -> str:
+    told = _header(row, "ce_sequence")
+    return f"CASE WHEN {told} ~ '^[0-9]{{1,9}}$' THEN {told}::int END"
+
+
+# A broken message holds back its subject. An early one holds back only its topic, since it may wait for what is parked
+# of another; and not what comes before it in its own stream: after a replay that may lie behind it.
+HOLDS_BACK = f"""
+older.consumer = head.consumer AND older.subject = head.subject AND older.id < head.id
+AND CASE WHEN NOT older.early THEN true WHEN older.topic <> head.topic THEN false
+    ELSE ({_header("older", "ce_subject")} = {_header("head", "ce_subject")}
+        AND {_version("head")} < {_version("older")}) IS NOT TRUE END
+"""
+# Only what nothing holds back is ever taken: that is what keeps the order. `due_at` doubles as a lease.
 TAKE = f"""
 UPDATE log.parked SET due_at = clock_timestamp() + %(lease)s * interval '1 second'
 WHERE id = (
     SELECT head.id FROM log.parked AS head
     WHERE head.consumer = %(consumer)s AND head.due_at <= clock_timestamp() AND NOT EXISTS (
-        SELECT FROM log.parked AS older
-        WHERE older.consumer = head.consumer AND older.subject = head.subject AND older.id < head.id
-            AND (older.topic = head.topic OR NOT older.early))
+        SELECT FROM log.parked AS older WHERE {HOLDS_BACK})
     ORDER BY head.due_at LIMIT 1 FOR UPDATE SKIP LOCKED)
 RETURNING {COLUMNS}, due_at
 """  # noqa: S608 - constants only
@@ -293,7 +310,12 @@ class Parking:
             wait = min(self._patience.shortest * 2 ** min(parked.attempts, 20), self._patience.longest)
             await self._again(parked, leased, wait, reason)
             return
-        await self._publish(parked.raw, reason)
+        try:
+            await self._publish(parked.raw, reason)
+        except OSError as outage:  # copied at a later try; others are not kept waiting
+            logger.warning("dead_letter_waits", consumer=self._consumer, subject=parked.subject, reason=repr(outage))
+            await self._again(parked, leased, self._patience.outage, reason)
+            return
         logger.error("message_given_up", consumer=self._consumer, subject=parked.subject, id=parked.id, reason=reason)
         await self._again(parked, leased, 0, reason, dead=True)
 

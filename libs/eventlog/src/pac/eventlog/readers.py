@@ -8,14 +8,12 @@ import structlog
 from sqlalchemy import Table, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from pac.contracts.base import Event
-from pac.contracts.envelope import Envelope
 from pac.eventlog import checkpoints
 from pac.eventlog.crashpoints import reach
 from pac.eventlog.engine import unavailable
 from pac.eventlog.log import EventLog
 from pac.eventlog.metrics import PROJECTION_LAG
-from pac.eventlog.types import Conflict, LogUnavailable, Position
+from pac.eventlog.types import Conflict, LogUnavailable, Placed, Position
 
 logger = structlog.get_logger(__name__)
 
@@ -25,6 +23,7 @@ IDLE_POLL_SECONDS = 1.0  # when nothing has come for a while, and commits of oth
 IDLE_AFTER_SECONDS = 5.0
 OUTAGE_SECONDS = 0.5
 MEASURE_EVERY_SECONDS = 5.0
+REBUILD_BATCH = 10_000
 
 
 class Reader(Protocol):
@@ -45,7 +44,7 @@ class Projection(Protocol):
     @property
     def tables(self) -> tuple[Table, ...]: ...
 
-    async def apply(self, tx: AsyncConnection, batch: Sequence[Envelope[Event]]) -> None: ...
+    async def apply(self, tx: AsyncConnection, batch: Sequence[Placed]) -> None: ...
 
 
 async def keep_reading(
@@ -94,21 +93,21 @@ class Projector:
     async def run(self) -> None:
         await keep_reading(self._log, self.step, self._measure)
 
-    async def step(self) -> bool:
+    async def step(self, size: int | None = None) -> bool:
         """Applies the next batch; False if there was none."""
         if self._stands is None:
             self._stands = await checkpoints.position_in(self._log, self.name)
         # Read before the transaction is opened: an open one that has an xid would hold up every other reader.
-        batch = await self._log.read(self._stands, self._batch_size)
+        batch, after = await self._log.events(self._stands, size or self._batch_size)
         if not batch:
             return False
-        before, after = self._stands, batch[-1][0]
+        before = self._stands
         self._stands = None  # whatever happens until the commit has succeeded, it is to be read again
         with unavailable(f"projection {self.name}"):
             async with self._log.engine.begin() as connection:
                 if not await checkpoints.move(connection, self.name, before, after):
                     return True
-                await self._projection.apply(connection, [envelope for _, envelope in batch])
+                await self._projection.apply(connection, batch)
                 reach("projection.before_commit")
         reach("projection.after_commit")
         self._stands = after
@@ -125,7 +124,7 @@ class Projector:
                     await connection.execute(text(f"TRUNCATE {quoted.format_table(table)}"))
         self._stands = None
         while (await self.stands()) < goal:
-            await self.step()
+            await self.step(REBUILD_BATCH)
 
     async def stands(self) -> Position:
         """Where its tables are: everything up to there is in them."""

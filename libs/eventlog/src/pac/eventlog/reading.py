@@ -2,11 +2,22 @@
 
 from pac.eventlog.types import Position
 
+END = Position((1 << 64) - 1, (1 << 63) - 1)  # no event stands behind it
+
 # One statement, hence one snapshot: everything below its xmin has ended, so nothing can appear there any more.
 # `e.`, because a plain `xid` in ORDER BY would be the text that is selected: '1000' comes before '999'.
 READ = """
 SELECT e.xid::text, e.position, e.stream, e.version, e.data::text, e.metadata::text FROM log.events AS e
 WHERE (e.xid, e.position) > (%s::xid8, %s) AND e.xid < pg_snapshot_xmin(pg_current_snapshot())
+ORDER BY e.xid, e.position LIMIT %s
+"""
+
+# The same without causes, and no further than to a position.
+EVENTS = """
+SELECT e.stream, e.version, e.data::text, (e.metadata->>'data_version')::int, e.xid::text, e.position
+FROM log.events AS e
+WHERE (e.xid, e.position) > (%s::xid8, %s) AND (e.xid, e.position) <= (%s::xid8, %s)
+    AND e.xid < pg_snapshot_xmin(pg_current_snapshot())
 ORDER BY e.xid, e.position LIMIT %s
 """
 

@@ -13,8 +13,6 @@ from typing import Any, Literal
 
 import structlog
 
-from pac.contracts.base import Event
-from pac.contracts.envelope import Envelope
 from pac.eventlog import checkpoints
 from pac.eventlog.beside import LIVE, Beside
 from pac.eventlog.comparison import Compared, compare
@@ -23,7 +21,7 @@ from pac.eventlog.leases import Lease, Leases, StaleLease
 from pac.eventlog.log import EventLog
 from pac.eventlog.readers import Projection
 from pac.eventlog.reading import position_of
-from pac.eventlog.types import LogUnavailable, Position
+from pac.eventlog.types import LogUnavailable, Placed, Position
 
 logger = structlog.get_logger(__name__)
 
@@ -32,7 +30,7 @@ HOLD_LIVE = "SELECT xid::text, position FROM log.checkpoints WHERE reader = %s F
 IS_THERE = "SELECT 1 FROM log.checkpoints WHERE reader = %s"
 UNTIMED = ("transaction_timeout", "statement_timeout", "idle_in_transaction_session_timeout")
 
-Batch = Sequence[tuple[Position, Envelope[Event]]]
+Batch = tuple[Sequence[Placed], Position]  # some events, and where the last of them stands
 Stage = Literal["replaying", "comparing", "switching"]
 
 
@@ -74,7 +72,7 @@ class Pace:
     chunk_seconds: float = 0.8
     smallest: int = 100
     first: int = 500
-    largest: int = 5000
+    largest: int = 20_000
     while_held: int = 99  # events that may be left when the live projection is stopped for a moment
     lease_seconds: float = 10.0
     lock_timeout_seconds: float = 0.5  # who waits for a table makes everybody behind it wait
@@ -172,10 +170,10 @@ class Rebuild:
         """Until the live ones are no more than a few events ahead. Waits out outages of Postgres."""
         while True:
             try:
-                batch = await self._next(await checkpoints.position_in(self.log, self.projection.name))
-                if len(batch) <= self.pace.while_held:
+                events, after = await self._next(await checkpoints.position_in(self.log, self.projection.name))
+                if len(events) <= self.pace.while_held:
                     return
-                await self._apply(lease, batch)
+                await self._apply(lease, events, after)
             except LogUnavailable as outage:
                 await self._wait(outage)
 
@@ -189,18 +187,18 @@ class Rebuild:
     async def _next(self, until: Position) -> Batch:
         """Never past the live ones, so that both can stand at one position."""
         limit = max(self._size, self.pace.while_held + 1)
-        return [one for one in await self.log.read(self._stands, limit) if one[0] <= until]
+        return await self.log.events(self._stands, limit, until=until)
 
-    async def _apply(self, lease: Lease, batch: Batch) -> None:
-        loop, before, after = asyncio.get_running_loop(), self._stands, batch[-1][0]
+    async def _apply(self, lease: Lease, events: Sequence[Placed], after: Position) -> None:
+        loop, before = asyncio.get_running_loop(), self._stands
         began = loop.time()
         with unavailable(f"projection {self.projection.name}"):
             async with self._translated.begin() as connection:
                 await self._leases.hold(connection, lease)
                 if not await checkpoints.move(connection, self._beside.reader, before, after):
                     raise StaleLease(lease.name)
-                await self.projection.apply(connection, [envelope for _, envelope in batch])
-        self._stands, self._done = after, self._done + len(batch)
+                await self.projection.apply(connection, events)
+        self._stands, self._done = after, self._done + len(events)
         took = loop.time() - began
         if took > self.pace.chunk_seconds / 2:
             self._size = max(self._size // 2, self.pace.smallest)
@@ -239,10 +237,11 @@ class Rebuild:
         """The live projection stands still only while the last events are replayed and the snapshot is taken."""
         async with self.log.engine.begin() as connection:
             live = await self._held(await driver_of(connection))
-            if len(batch := await self._next(live)) > self.pace.while_held:
+            events, after = await self._next(live)
+            if len(events) > self.pace.while_held:
                 return False
-            if batch:
-                await self._apply(lease, batch)
+            if events:
+                await self._apply(lease, events, after)
             await reading.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
             for name in UNTIMED:
                 await reading.execute(f"SET LOCAL {name} = 0")
@@ -277,13 +276,13 @@ class Rebuild:
                 await self._leases.hold(connection, lease)
                 driver = await driver_of(connection)
                 live = await self._held(driver)
-                batch = await self._next(live)
-                if len(batch) > self.pace.while_held:
+                events, _ = await self._next(live)
+                if len(events) > self.pace.while_held:
                     return False
-                if batch:
-                    await self.projection.apply(connection, [envelope for _, envelope in batch])
+                if events:
+                    await self.projection.apply(connection, events)
                 await self._beside.take_over(driver)
-        self._done += len(batch)
+        self._done += len(events)
         return True
 
     async def _is_over(self) -> bool:

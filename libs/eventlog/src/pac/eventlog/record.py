@@ -1,10 +1,10 @@
 """The form of an event in the table, the way back, and the chain of hashes through each stream."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 import orjson
@@ -14,9 +14,10 @@ from pac.contracts.base import Event, iso
 from pac.contracts.envelope import Envelope
 from pac.contracts.topics import EVENTS_OF, ServiceName
 from pac.contracts.upcasting import UPCASTERS, Upcasters
-from pac.eventlog.types import Cause
+from pac.eventlog.types import Cause, EventTooLarge, Placed
 
 GENESIS = bytes(32)  # what stands before the first event of a stream
+EVENT_MAX_BYTES = 900 * 1024  # Kafka takes 1 MiB with key and headers; an event that it refuses would stop the relay
 
 
 @dataclass(frozen=True)
@@ -43,13 +44,14 @@ def chained(
 
 
 def rows_for(stream: str, head: Head, events: Sequence[Event], cause: Cause) -> tuple[list[Any], Head]:
-    """Parameters of the INSERT, seven per event, and the stream's new head."""
+    """Parameters of the INSERT, seven per event, and the stream's new head. Raises EventTooLarge."""
     parameters: list[Any] = []
     version, digest = head.version, head.hash
     because = cause_to(cause)
     for event in events:
         version += 1
         data = event.model_dump(mode="json")
+        text = _bounded(event, stream, orjson.dumps(data))
         metadata = {**because, "id": str(uuid7()), "data_version": event.data_version}
         digest = chained(
             digest, stream=stream, version=version, type_=event.type, data=data, metadata=metadata, at=event.at
@@ -58,12 +60,18 @@ def rows_for(stream: str, head: Head, events: Sequence[Event], cause: Cause) -> 
             stream,
             version,
             event.type,
-            orjson.dumps(data).decode(),
+            text,
             orjson.dumps(metadata).decode(),
             event.at,
             digest,
         )
     return parameters, Head(version, digest)
+
+
+def _bounded(event: Event, stream: str, data: bytes) -> str:
+    if len(data) > EVENT_MAX_BYTES:
+        raise EventTooLarge(f"{event.type} on {stream} has {len(data)} bytes, {EVENT_MAX_BYTES} are allowed")
+    return data.decode()
 
 
 def cause_to(cause: Cause) -> dict[str, str]:
@@ -88,9 +96,15 @@ def cause_from(known: Mapping[str, Any]) -> Cause:
 
 def event_from(service: ServiceName, data: str, data_version: int, upcasters: Upcasters = UPCASTERS) -> Event:
     """What a row's data means today. Raises NewerThanKnown for what a later release has written."""
-    event = upcasters.read(EVENTS_OF[service], data, data_version)
-    assert isinstance(event, Event)
-    return event
+    return cast("Event", upcasters.read(EVENTS_OF[service], data, data_version))
+
+
+def placed_from(
+    service: ServiceName, rows: Iterable[tuple[Any, ...]], upcasters: Upcasters = UPCASTERS
+) -> list[Placed]:
+    """What rows (stream, version, data, version of the data, …) say when nobody asks for their causes."""
+    read, adapter = upcasters.read, EVENTS_OF[service]
+    return [Placed(row[0], row[1], read(adapter, row[2], row[3])) for row in rows]
 
 
 def envelope_from(

@@ -119,7 +119,7 @@ class Together:
                 await self._transact(calls)
             except _LeftOut as out:
                 out.call.fails(out.reason)
-                calls = [call for call in calls if call is not out.call]
+                calls = [call for call in calls if not call.answer.done()]
                 continue
             except BaseException as error:
                 if isinstance(error, Exception) and not isinstance(error, OSError) and len(calls) > 1:

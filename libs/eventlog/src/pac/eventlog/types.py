@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 from uuid import UUID
 
 from pac.contracts.base import Event
@@ -12,6 +12,14 @@ S = TypeVar("S")
 C = TypeVar("C")
 E = TypeVar("E", bound=Event)
 E_co = TypeVar("E_co", bound=Event, covariant=True)
+
+
+class Placed(NamedTuple):
+    """An event and where it stands in its stream: what a fold needs. Who caused it says the Envelope."""
+
+    stream: str
+    version: int
+    event: Event
 
 
 @dataclass(frozen=True)
@@ -113,6 +121,10 @@ class Conflict(Exception):  # noqa: N818 - the loser tries again
     def __init__(self, stream: str, expected: int | None = None, actual: int | None = None) -> None:
         super().__init__(f"{stream} is at version {actual}, not {expected}" if expected is not None else stream)
         self.stream, self.expected, self.actual = stream, expected, actual
+
+
+class EventTooLarge(ValueError):  # noqa: N818 - says what is the matter with the event
+    """Nothing is written: Kafka would refuse it, and everything after it would wait for ever."""
 
 
 class LogUnavailable(OSError):  # noqa: N818 - the name says what to do: wait

@@ -28,6 +28,7 @@ PARTS_IN_FLIGHT: Final = 2
 CHUNK_BYTES: Final = 1024 * 1024
 _SERVER_ERROR, _THROTTLED = 500, 429
 _MISSING = frozenset({"NoSuchKey", "404", "NotFound"})
+_NO_UPLOAD = _MISSING | {"NoSuchUpload"}
 
 
 class ObjectsUnavailable(OSError):  # noqa: N818 - says what is the matter
@@ -193,6 +194,20 @@ class Objects:
                 if str(error.response.get("Error", {}).get("Code", "")) not in _MISSING:
                     raise
 
+    async def abandon(self, key: str) -> None:
+        """As `delete`, and ends uploads of it that nobody finished."""
+        with _translated(key):
+            pages = self._client.get_paginator("list_multipart_uploads").paginate(
+                Bucket=self.settings.bucket, Prefix=key
+            )
+            async for page in pages:
+                for upload in page.get("Uploads", []):
+                    if upload["Key"] == key:
+                        await self._client.abort_multipart_upload(
+                            Bucket=self.settings.bucket, Key=key, UploadId=upload["UploadId"]
+                        )
+        await self.delete(key)
+
     # ---- reading ----------------------------------------------------------------------------------------------------
 
     async def head(self, key: str) -> Stored:
@@ -261,7 +276,7 @@ class Objects:
             await self._client.head_bucket(Bucket=self.settings.bucket)
 
     async def sweep_uploads(self, *, older_than: timedelta) -> int:
-        """Aborts multipart uploads that nobody finished; returns how many."""
+        """Aborts multipart uploads that nobody finished; returns how many. Some servers call all of them new."""
         limit, aborted = datetime.now(UTC) - older_than, 0
         with _translated(self.settings.bucket):
             pages = self._client.get_paginator("list_multipart_uploads").paginate(Bucket=self.settings.bucket)
@@ -309,12 +324,22 @@ class _Multipart:
 
     async def complete(self) -> str:
         parts = await asyncio.gather(*self.parts)
-        with _translated(self.key):
+        with _translated(self.key), self._unless_unheard():
             answer = await self.client.complete_multipart_upload(
                 Bucket=self.bucket, Key=self.key, UploadId=self.upload_id, MultipartUpload={"Parts": parts}
             )
         self.completed = True
         return str(answer.get("ETag", ""))
+
+    @contextmanager
+    def _unless_unheard(self) -> Iterator[None]:
+        """The client repeats what was not answered; a repeated completion finds no upload, and no more is known."""
+        try:
+            yield
+        except ClientError as error:
+            if str(error.response.get("Error", {}).get("Code", "")) in _NO_UPLOAD:
+                raise ObjectsUnavailable("the upload is no longer there, its completion was not heard of") from None
+            raise
 
     async def abort(self) -> None:
         for part in self.parts:

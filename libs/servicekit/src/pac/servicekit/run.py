@@ -22,6 +22,7 @@ from pac.servicekit.kafka import Subscriptions
 from pac.servicekit.laws import laws_of_every_service
 from pac.servicekit.listener import Listener
 from pac.servicekit.logging import configure_logging
+from pac.servicekit.memory import collect_seldom
 from pac.servicekit.metrics import Sample
 from pac.servicekit.service import Service
 from pac.servicekit.settings import InvalidSettings
@@ -225,6 +226,7 @@ def verifier_of(service: Service) -> IdentityVerifier | None:
 
 async def main(build: Callable[[], Service]) -> None:
     service = build()
+    collect_seldom()
     settings = service.settings
     configure_logging(service.name.value, settings.log_format, settings.log_level)
     if armed := crashpoints.armed():

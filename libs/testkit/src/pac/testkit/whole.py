@@ -16,7 +16,7 @@ from pac.billing.laws import broken_laws as broken_laws_of_money
 from pac.contracts.topics import ServiceName
 from pac.deployments.projections import Deployments
 from pac.eventlog import create_engine
-from pac.eventlog.record import envelope_from
+from pac.eventlog.record import placed_from
 from pac.servicekit.objects import Objects, ObjectsSettings
 from pac.testkit.laws import broken_laws as broken_laws_of_a_log
 
@@ -62,7 +62,7 @@ FIRST = "SELECT stream FROM log.events WHERE stream LIKE %s AND version = 1"
 STAGED = "SELECT staging_key FROM state.packages WHERE staging_key IS NOT NULL UNION SELECT key FROM state.leftovers"
 KEPT = "SELECT object_key FROM state.packages WHERE status IN ('stored', 'superseded')"
 SEEN_BY_PROJECTION = """
-SELECT stream, version, data::text, metadata::text FROM log.events
+SELECT stream, version, data::text, (metadata->>'data_version')::int FROM log.events
 WHERE (xid, position) <= ALL (SELECT xid, position FROM log.checkpoints WHERE reader = 'deployments')
 ORDER BY xid, position
 """
@@ -185,13 +185,13 @@ async def read_side_is_a_replay(world: World) -> list[str]:
         async with engine.connect() as connection:
             await connection.execution_options(isolation_level="REPEATABLE READ")
             rows = (await connection.execute(text(SEEN_BY_PROJECTION))).all()
-            envelopes = [envelope_from(DEPLOYMENTS, *row) for row in rows]
+            events = placed_from(DEPLOYMENTS, map(tuple, rows))
             for table in projection.tables:
                 copy = f"CREATE TEMPORARY TABLE {table.name} (LIKE read.{table.name} INCLUDING ALL)"
                 await connection.execute(text(copy))
             await connection.execution_options(schema_translate_map={"read": "pg_temp"})
-            for first in range(0, len(envelopes), BATCH):
-                await projection.apply(connection, envelopes[first : first + BATCH])
+            for first in range(0, len(events), BATCH):
+                await projection.apply(connection, events[first : first + BATCH])
             for table in projection.tables:
                 found += [
                     f"read.{table.name}: {row[0]}"

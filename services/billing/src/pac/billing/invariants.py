@@ -22,13 +22,14 @@ FROM state.ledger
 """)
 LAST_ENTRY = text("SELECT coalesce(max(number), 0) FROM state.ledger")
 SAMPLE = text("""
-SELECT account_id FROM (
+WITH near AS MATERIALIZED (
     (SELECT account_id FROM state.ledger ORDER BY number DESC LIMIT :entries)
     UNION ALL (SELECT account_id FROM state.ledger WHERE number >= :somewhere ORDER BY number LIMIT :entries)
-) AS sample WHERE (SELECT count(*) FROM (
+)
+SELECT account_id FROM (SELECT DISTINCT account_id FROM near) AS sample WHERE (SELECT count(*) FROM (
     SELECT FROM state.ledger AS mine WHERE mine.account_id = sample.account_id LIMIT CAST(:longest AS int) + 1
 ) AS entries) <= CAST(:longest AS int)
-GROUP BY account_id ORDER BY random() LIMIT :accounts
+ORDER BY random() LIMIT :accounts
 """)
 BALANCES = text(
     "SELECT account_id, available, reserved, spent FROM state.balances WHERE account_id = ANY (CAST(:sample AS uuid[]))"
@@ -47,6 +48,23 @@ SELECT count(*), array_agg(stream) FILTER (WHERE NOT EXISTS (
         AND inbox.stream = 'deployment-' || substr(holds.stream, 6)))
 FROM (SELECT stream FROM log.events WHERE type = 'CreditsReserved' ORDER BY position DESC LIMIT :holds) AS holds
 """)
+
+
+# By the index of each account's entries: the newest of those accounts that hold anything.
+OLD_HOLDS = text("""
+SELECT entry.account_id, entry.deployment_id, extract(epoch FROM clock_timestamp() - entry.at) / 3600
+FROM (SELECT account_id FROM state.balances WHERE reserved > 0 LIMIT :accounts) AS holding
+CROSS JOIN LATERAL (
+    SELECT account_id, deployment_id, at FROM state.ledger AS mine
+    WHERE mine.account_id = holding.account_id AND kind = 'reserve'
+        AND at < clock_timestamp() - :hours * interval '1 hour'
+    ORDER BY number DESC LIMIT :holds) AS entry
+WHERE NOT EXISTS (SELECT FROM state.ledger AS ending
+    WHERE ending.deployment_id = entry.deployment_id AND ending.kind <> 'reserve')
+ORDER BY 3 DESC LIMIT 100
+""")
+HOLDING = text("SELECT count(*) FROM state.balances WHERE reserved > 0")
+HOLD_LIMIT_HOURS, HOLDING_ACCOUNTS = 48, 200  # a deployment waits a day for its slot, and an hour at most for its steps
 
 
 async def ledger_sums_to_zero(connection: AsyncConnection) -> Finding:
@@ -81,8 +99,20 @@ async def holds_have_deployments(connection: AsyncConnection) -> Finding:
     return found(offenders, holds, well=f"the newest {holds} holds")
 
 
+async def holds_end(connection: AsyncConnection) -> Finding:
+    """Billing has no clock for them: one that is old was forgotten by the hub, as after a restore of one database."""
+    asked = {"accounts": HOLDING_ACCOUNTS, "holds": HOLDS, "hours": HOLD_LIMIT_HOURS}
+    offenders = [
+        f"deployment {deployment_id} has been reserved for {hours:.0f} h; account {account_id}"
+        for account_id, deployment_id, hours in await connection.execute(OLD_HOLDS, asked)
+    ]
+    accounts = int((await connection.execute(HOLDING)).scalar_one())
+    return found(offenders, accounts, well=f"{accounts} accounts hold credits, none for long")
+
+
 LAWS_OF_MONEY = (
     Law("ledger_sums_to_zero", ledger_sums_to_zero),
     Law("balances_equal_fold", balances_equal_fold),
     Law("holds_have_deployments", holds_have_deployments),
+    Law("holds_end", holds_end),
 )

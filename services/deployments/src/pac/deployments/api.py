@@ -13,11 +13,11 @@ from pac.contracts.api import DeploymentReply, Reply
 from pac.contracts.base import Moment
 from pac.contracts.deployments import DeploymentEvent
 from pac.contracts.errors import ErrorCode, Refused
-from pac.deployments.clock import Clock
 from pac.deployments.domain import Command, Deployment
 from pac.deployments.queries import Figures, Level, Queries, Thresholds, health_of
 from pac.deployments.views import is_queued, queue_view, view_of
 from pac.eventlog import Decider, EventLog
+from pac.servicekit.clock import Clock
 from pac.servicekit.http import caller_of, reply, uuid_in
 
 

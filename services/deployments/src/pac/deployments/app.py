@@ -2,7 +2,6 @@
 
 from pac.contracts.topics import ServiceName
 from pac.deployments.api import Api, StatsCache
-from pac.deployments.clock import utc_now
 from pac.deployments.consumers import Consumers
 from pac.deployments.domain import decider
 from pac.deployments.figures import Figures
@@ -14,6 +13,7 @@ from pac.deployments.settings import Settings
 from pac.deployments.slots import Dispatcher
 from pac.deployments.sweeper import Sweeper
 from pac.eventlog import EventLog, Projector, create_engine
+from pac.servicekit.clock import utc_now
 from pac.servicekit.http import Route
 from pac.servicekit.kafka import Consuming, Subscription
 from pac.servicekit.metrics import Metrics, Sample

@@ -37,7 +37,6 @@ from pac.contracts.runtime_notifier import (
     WebhookDisabled,
     WebhookExhausted,
 )
-from pac.deployments.clock import Clock
 from pac.deployments.domain import (
     AbandonDeployment,
     Command,
@@ -54,6 +53,7 @@ from pac.deployments.domain import (
 )
 from pac.deployments.queue import Queue, app_lock
 from pac.eventlog import Decider, EventLog, Message
+from pac.servicekit.clock import Clock
 
 logger = structlog.get_logger(__name__)
 News = PackageEvent | BillingEvent | RuntimeNotifierEvent

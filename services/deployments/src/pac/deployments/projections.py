@@ -4,11 +4,12 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from typing import Any, assert_never, cast, get_args
 from uuid import UUID
 
-from sqlalchemy import Table, select
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import Table, Uuid, any_, literal, select
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from pac.contracts.base import Event, Outcome
@@ -27,11 +28,14 @@ from pac.contracts.deployments import (
     StepFailed,
     StepStarted,
 )
-from pac.contracts.envelope import Envelope
 from pac.deployments.tables import counts, deployments, minutes
+from pac.eventlog import Placed
+from pac.eventlog.setwise import upsert
 
 Row = dict[str, Any]
+UUIDS = ARRAY(Uuid)
 STATUSES = ("completed", "failed", "processing", "queued")
+NO_VALUES: Row = dict.fromkeys(deployments.c.keys())
 OF_A_DEPLOYMENT: tuple[type[Event], ...] = get_args(get_args(DeploymentEvent)[0])
 
 
@@ -59,8 +63,7 @@ def shown(row: Row, event: DeploymentEvent) -> Row:  # noqa: PLR0911 - one retur
 
 
 def _queued(event: DeploymentQueued) -> Row:
-    empty: Row = dict.fromkeys(deployments.c.keys())
-    return empty | {
+    return NO_VALUES | {
         "id": event.deployment_id,
         "account_id": event.account_id,
         "agent_app_id": event.agent_app_id,
@@ -94,25 +97,28 @@ class Deployments:
     name: str = "deployments"
     tables: tuple[Table, ...] = (deployments, counts, minutes)
 
-    async def apply(self, tx: AsyncConnection, batch: Sequence[Envelope[Event]]) -> None:
-        events = [cast("DeploymentEvent", each.event) for each in batch if isinstance(each.event, OF_A_DEPLOYMENT)]
-        if not events:
+    async def apply(self, tx: AsyncConnection, batch: Sequence[Placed]) -> None:
+        placed = [each for each in batch if isinstance(each.event, OF_A_DEPLOYMENT)]
+        if not placed:
             return
-        before = await self._rows(tx, {event.deployment_id for event in events})
+        events = [cast("DeploymentEvent", each.event) for each in placed]
+        new = {event.deployment_id for event in events if isinstance(event, DeploymentQueued)}
+        # Nothing precedes the first event of a stream, so no row does.
+        before = await self._rows(tx, {event.deployment_id for event in events} - new)
         after = dict(before)
         for event in events:
             after[event.deployment_id] = shown(after.get(event.deployment_id, {}), event)
-        changed = [row for key, row in after.items() if before.get(key) != row]
+        changed = [row for key, row in after.items() if before.get(key) is not row]
         if not changed:
             return
-        write = insert(deployments)
-        others = {column.name: write.excluded[column.name] for column in deployments.c if column.name != "id"}
-        await tx.execute(write.on_conflict_do_update(index_elements=["id"], set_=others), changed)
+        await tx.execute(upsert(deployments, changed))
         await self._count(tx, before, after)
         await self._finished(tx, [row for row in changed if row["outcome"] is not None])
 
     async def _rows(self, tx: AsyncConnection, ids: set[UUID]) -> dict[UUID, Row]:
-        found = await tx.execute(select(deployments).where(deployments.c.id.in_(ids)))
+        if not ids:
+            return {}
+        found = await tx.execute(select(deployments).where(deployments.c.id == any_(literal(list(ids), UUIDS))))
         return {row["id"]: dict(row) for row in found.mappings()}
 
     async def _count(self, tx: AsyncConnection, before: dict[UUID, Row], after: dict[UUID, Row]) -> None:
@@ -120,23 +126,19 @@ class Deployments:
         change.subtract(row["status"] for row in before.values())
         # All of them, changed or not: which rows there are must not depend on how the log was cut into batches.
         rows = [{"status": status, "deployments": change[status]} for status in STATUSES]
-        write = insert(counts)
-        total = counts.c.deployments + write.excluded.deployments
-        await tx.execute(write.on_conflict_do_update(index_elements=["status"], set_={"deployments": total}), rows)
+        await tx.execute(upsert(counts, rows, adding=["deployments"]))
 
     async def _finished(self, tx: AsyncConnection, ended: Sequence[Row]) -> None:
         """`ended` ended in this batch: nothing follows a terminal event, so no row is seen here twice."""
-        sums: dict[datetime, Row] = defaultdict(lambda: {"completed": 0, "failed": 0, "seconds": 0.0})
+        sums: dict[datetime, Row] = defaultdict(lambda: {"completed": 0, "failed": 0, "seconds": Decimal(0)})
         for row in ended:
             minute = sums[row["completed_at"].replace(second=0, microsecond=0)]
             if row["outcome"] == Outcome.SUCCEEDED:
                 minute["completed"] += 1
-                minute["seconds"] += row["duration_seconds"]
+                minute["seconds"] += Decimal(f"{row['duration_seconds']:.6f}")  # exact: the same sum in any order
             elif row["outcome"] == Outcome.FAILED:
                 minute["failed"] += 1
         if not sums:
             return
-        write = insert(minutes)
-        added = {name: minutes.c[name] + write.excluded[name] for name in ("completed", "failed", "seconds")}
         rows = [{"minute": minute, **values} for minute, values in sorted(sums.items())]
-        await tx.execute(write.on_conflict_do_update(index_elements=["minute"], set_=added), rows)
+        await tx.execute(upsert(minutes, rows, adding=["completed", "failed", "seconds"]))

@@ -11,10 +11,10 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from pac.contracts.deployments import DeploymentEvent
-from pac.deployments.clock import Clock
 from pac.deployments.domain import Command, Deployment, OvertakeDeployment, StartDeployment
 from pac.deployments.queue import Queue
 from pac.eventlog import Cause, Decider, EventLog
+from pac.servicekit.clock import Clock
 
 logger = structlog.get_logger(__name__)
 

@@ -9,12 +9,12 @@ import structlog
 from sqlalchemy import select
 
 from pac.contracts.deployments import DeploymentEvent
-from pac.deployments.clock import Clock
 from pac.deployments.domain import CheckDeadline, Command, Deployment
 from pac.deployments.queue import Queue
 from pac.deployments.slots import ACTOR
 from pac.deployments.tables import queue
 from pac.eventlog import Cause, Decider, EventLog
+from pac.servicekit.clock import Clock
 
 logger = structlog.get_logger(__name__)
 BATCH = 200

@@ -1,6 +1,6 @@
 """The tables beside the log: `state` is written with the events, `read` follows them and may be rebuilt."""
 
-from sqlalchemy import BigInteger, Column, DateTime, Double, Integer, MetaData, Table, Text, Uuid
+from sqlalchemy import BigInteger, Column, DateTime, Double, Integer, MetaData, Numeric, Table, Text, Uuid
 
 METADATA = MetaData()
 MOMENT = DateTime(timezone=True)
@@ -83,6 +83,6 @@ minutes = Table(
     Column("minute", MOMENT, primary_key=True),
     Column("completed", BigInteger, nullable=False),
     Column("failed", BigInteger, nullable=False),
-    Column("seconds", Double, nullable=False),
+    Column("seconds", Numeric(20, 6), nullable=False),
     schema="read",
 )

@@ -26,6 +26,7 @@ from pac.gateway.session_settings import JWKS_PATH
 from pac.gateway.sessions import FirstSight, Sessions
 from pac.gateway.settings import Settings
 from pac.gateway.status import LastAnswers, Status
+from pac.gateway.throttle import Throttle
 from pac.gateway.tokens import AccessTokens
 from pac.gateway.uses import LastUses
 from pac.servicekit.http import Handler, Route
@@ -59,6 +60,7 @@ def build_service(settings: Settings) -> Service:
             live_laws=LiveLaws(Invariants(log, laws_of_every_service(log)), upstreams),
         ),
         upstreams=upstreams,
+        throttle=Throttle(settings.public_requests_per_second, settings.public_requests_burst),
         status=Status(
             upstreams,
             LastAnswers(settings.status_kept_answers),
@@ -90,6 +92,7 @@ class Handlers:
     api: Api
     upstreams: Upstreams
     status: Status
+    throttle: Throttle
 
     def handler(self, route: Forward | Own) -> Handler:
         match route:
@@ -110,6 +113,8 @@ class Handlers:
 
     def _forward(self, route: Forward) -> Handler:
         async def forward(request: web.Request) -> web.StreamResponse:
+            if route.public:  # behind a proxy the address is the proxy's: then this is the limit for all together
+                self.throttle.take(request.remote or "")
             return await self.upstreams.forward(request, route.to, await self.gate.admit(request, route))
 
         return forward

@@ -69,6 +69,9 @@ class Settings(ServiceSettings):
     upstream_answer_timeout_seconds: float = Field(default=55.0, gt=0)
     upstream_total_timeout_seconds: float = Field(default=7200.0, gt=0)
 
+    public_requests_per_second: float = Field(default=20.0, gt=0)  # of one address, to what needs no key
+    public_requests_burst: int = Field(default=40, ge=1)
+
     status_timeout_seconds: float = Field(default=2.0, gt=0)
     status_patience_seconds: float = Field(default=20.0, ge=0, le=25)  # the client reads for 30 s
     status_kept_answers: int = Field(default=4096, ge=1)

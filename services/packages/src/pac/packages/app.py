@@ -11,16 +11,17 @@ from pac.eventlog import EventLog, Jobs, Worker, create_engine
 from pac.packages.api import Api
 from pac.packages.body import BodyLimits
 from pac.packages.checker import Checker, CheckLimits
-from pac.packages.clock import Clock, utc_now
 from pac.packages.consumers import Consumers
 from pac.packages.deploy import Deploy, Waiting
 from pac.packages.environment import Sealer
+from pac.packages.invariants import LAWS_OF_PACKAGES
 from pac.packages.leftovers import Leftovers, Sweep
 from pac.packages.queries import Queries
 from pac.packages.settings import Settings
 from pac.packages.submitting import Submitting
 from pac.packages.uploads import Uploads
 from pac.packages.work import Work
+from pac.servicekit.clock import Clock, utc_now
 from pac.servicekit.health import Check
 from pac.servicekit.http import Route
 from pac.servicekit.kafka import Subscription
@@ -96,4 +97,5 @@ def build_service(settings: Settings, objects_settings: ObjectsSettings, clock: 
         ),
         resources=(objects, checker),
         checks=(Check("objects", objects.check),),
+        laws=LAWS_OF_PACKAGES,
     )

@@ -12,12 +12,12 @@ from pac.contracts.billing import BillingEvent, CreditsReserved
 from pac.contracts.deployments import DeploymentAborted, DeploymentCompleted, DeploymentsEvent, StepStarted
 from pac.contracts.gateway import AgentAppDeleted, GatewayEvent
 from pac.eventlog import EventLog, Jobs, Message, TooEarly
-from pac.packages.clock import Clock
 from pac.packages.domain.package import PACKAGE, Supersede
 from pac.packages.domain.submission import OWN_STEPS, SUBMISSION, AnswerStep, Withdraw
 from pac.packages.domain.versions import complete, frees, superseded_status, withdrawn_status
 from pac.packages.orders import Order, known_finding
 from pac.packages.shelf import Shelf, app_lock, submission_row
+from pac.servicekit.clock import Clock
 
 logger = structlog.get_logger(__name__)
 

@@ -17,7 +17,6 @@ from pac.contracts.identity import Caller
 from pac.contracts.packages import Problem
 from pac.eventlog import EventLog
 from pac.packages.checker import Checker, Report
-from pac.packages.clock import Clock
 from pac.packages.described import described, dumped
 from pac.packages.environment import Sealer, sealed_key
 from pac.packages.form import Form, missing_file
@@ -35,6 +34,7 @@ from pac.packages.views import (
     package_view,
 )
 from pac.packages.work import promote
+from pac.servicekit.clock import Clock
 from pac.servicekit.http import caller_of, cause_of, reply, stopping_of, uuid_in
 from pac.servicekit.objects import Objects
 

@@ -16,8 +16,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from pac.eventlog import EventLog, unavailable
 from pac.eventlog.crashpoints import reach
-from pac.packages.clock import Clock
 from pac.packages.tables import leftovers
+from pac.servicekit.clock import Clock
 from pac.servicekit.objects import Objects
 
 logger = structlog.get_logger(__name__)
@@ -60,13 +60,16 @@ class Leftovers:
             await connection.execute(delete(leftovers).where(leftovers.c.key == key))
 
     async def sweep(self, key: str, age: timedelta) -> bool:
-        """Removes the object if it is still noted. The note is locked meanwhile: nobody can come to refer to it."""
+        """Removes the object, however far it has come, if it is still noted.
+
+        The note is locked meanwhile: nobody can come to refer to it.
+        """
         noted = (leftovers.c.key == key) & (leftovers.c.noted_at < self.clock() - age)
         with unavailable("the log"):
             async with self.log.engine.begin() as connection:
                 if not (await connection.execute(delete(leftovers).where(noted))).rowcount:
                     return False
-                await self.objects.delete(key)
+                await self.objects.abandon(key)
         return True
 
     async def older_than(self, age: timedelta) -> list[str]:

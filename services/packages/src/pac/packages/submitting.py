@@ -12,13 +12,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from pac.contracts.base import SealedEnvironment, Source
 from pac.contracts.errors import ErrorCode, Refused
 from pac.eventlog import Cause, EventLog
-from pac.packages.clock import Clock
 from pac.packages.domain.package import PACKAGE, Upload
 from pac.packages.domain.submission import OWN_STEPS, SUBMISSION, Submit
 from pac.packages.domain.versions import Claim, Holder, Place, Status, claim
 from pac.packages.durations import estimated_seconds
 from pac.packages.leftovers import refer_in
 from pac.packages.shelf import NewPackage, Shelf, app_lock
+from pac.servicekit.clock import Clock
 
 
 @dataclass(frozen=True)

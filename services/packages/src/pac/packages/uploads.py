@@ -24,7 +24,7 @@ from pac.packages.body import BodyLimits, BoundedBody, too_large
 from pac.packages.form import FILE, KNOWN, Form, long_part, read_form, repeated_part, unknown_part
 from pac.packages.leftovers import Leftovers, remove_file
 from pac.servicekit.http import let_body_come
-from pac.servicekit.objects import Objects
+from pac.servicekit.objects import Objects, ObjectsUnavailable
 
 logger = structlog.get_logger(__name__)
 PARTS_MAX = 16
@@ -70,6 +70,7 @@ class Uploads:
         descriptor, name = tempfile.mkstemp(prefix="upload-", suffix=".apkg", dir=self.temp_dir)
         path = Path(name)
         received: Received | None = None
+        store_away = False
         try:
             with os.fdopen(descriptor, "wb", buffering=0) as file:
                 await self.leftovers.note(key)
@@ -78,9 +79,13 @@ class Uploads:
                 await self._read(reading, request)
             received = Received(read_form(reading.fields, tuple(reading.faults)), reading.staged)
             yield received
+        except ObjectsUnavailable:
+            store_away = True
+            raise
         finally:
             remove_file(path)
-            if received is None or not received.keep_staged:
+            # What the store did not answer may be there in part, and would not be there to be removed now.
+            if not store_away and (received is None or not received.keep_staged):
                 await self._unstage(key)
 
     def _refuse_early(self, request: web.Request) -> None:

@@ -15,13 +15,13 @@ from pac.contracts.base import Step
 from pac.eventlog import EventLog, Job
 from pac.eventlog.crashpoints import reach
 from pac.packages.checker import Checker, Report
-from pac.packages.clock import Clock
 from pac.packages.described import described, dumped
 from pac.packages.domain.submission import SUBMISSION, AnswerStep, Bad, Described, Finding, Stored, Valid
 from pac.packages.domain.versions import Status
 from pac.packages.leftovers import Leftovers, note_in, remove_file
 from pac.packages.orders import Order, known_finding
 from pac.packages.shelf import Shelf, app_lock
+from pac.servicekit.clock import Clock
 from pac.servicekit.objects import ObjectMissing, Objects
 
 logger = structlog.get_logger(__name__)

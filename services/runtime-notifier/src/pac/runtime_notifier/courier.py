@@ -18,7 +18,7 @@ from pac.runtime_notifier.errands import Errand, Facts
 from pac.runtime_notifier.fleet import Fleet, lock_of
 from pac.runtime_notifier.running import App, Wire, WireStatus, should_run
 from pac.runtime_notifier.runtime import CannotStop, Health, Runtime, StopTaken, Unclear, Unknown
-from pac.runtime_notifier.watching import Failed, Later, NotGiven, Ready, Watch
+from pac.runtime_notifier.watching import Failed, GivenUp, Later, NotGiven, Ready, Watch
 
 logger = structlog.get_logger(__name__)
 LIVE = frozenset({WireStatus.PENDING, WireStatus.HEALTHY})
@@ -49,6 +49,8 @@ class Courier:
                 await self._give(job, errand)
             case "stop":
                 await self._stop(job, errand)
+            case "look":
+                await self._look(job, errand)
             case _:
                 assert_never(errand.kind)
 
@@ -86,7 +88,7 @@ class Courier:
 
         return settle
 
-    def _settled(self, errand: Errand, outcome: Ready | Failed | NotGiven) -> Settle:
+    def _settled(self, errand: Errand, outcome: Ready | Failed | NotGiven | GivenUp) -> Settle:
         async def settle(tx: Transaction, app: App, wire: Wire) -> App:
             if wire.status is not WireStatus.PENDING:
                 return app
@@ -98,6 +100,9 @@ class Courier:
                     await self._answer(tx, errand, app, wire, outcome)
                     return running.turned_failed(app, wire.id)
                 case NotGiven():
+                    return running.turned_failed(app, wire.id)
+                case GivenUp():
+                    await self.fleet.look_later(tx, errand, self.watch.pause_seconds(errand))
                     return running.turned_failed(app, wire.id)
                 case _:
                     assert_never(outcome)
@@ -122,6 +127,22 @@ class Courier:
                 assert_never(outcome)
         said, _ = await tx.decide(DELIVERY, wire.deployment_id, command)
         return bool(said)
+
+    # ---- what was given up -----------------------------------------------------------------------------------------
+
+    async def _look(self, job: Job, errand: Errand) -> None:
+        """Until the runtime says how it ended. Nobody waits for the answer, but what it serves must be what should."""
+        health = await self.runtime.health(errand.wire_id)
+        match health:
+            case Health(healthy=True):
+                logger.warning("runtime_ready_after_all", wire_id=errand.wire_id)
+                await self._settle(job, errand, _ready_after_all)
+            case Unknown() | Health(status="failed" | "stopped"):
+                await self._settle(job, errand, _unchanged)
+            case Health() | Unclear():
+                await job.again(self.watch.pause_seconds(errand))
+            case _:
+                assert_never(health)
 
     # ---- stopping ----------------------------------------------------------------------------------------------
 
@@ -178,6 +199,11 @@ class Courier:
 async def _unchanged(tx: Transaction, app: App, wire: Wire) -> App:
     del tx, wire
     return app
+
+
+async def _ready_after_all(tx: Transaction, app: App, wire: Wire) -> App:
+    del tx
+    return running.turned_ready(app, wire.id, told=False) if wire.status is WireStatus.FAILED else app
 
 
 async def _stopped(tx: Transaction, app: App, wire: Wire) -> App:

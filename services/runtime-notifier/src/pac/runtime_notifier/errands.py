@@ -1,4 +1,6 @@
-"""Work for the world outside, as it is kept in the durable queue: a wire to give to the runtime, or one to stop."""
+"""Work for the world outside, as it is kept in the durable queue: a wire to give to the runtime, one to stop, or one
+that was given up and is still to be looked at.
+"""
 
 from datetime import datetime
 from typing import Literal
@@ -64,7 +66,7 @@ class Because(Stored):
 class Errand(Stored):
     """`due_at`: when the hub stops waiting; for what is given again, when the notifier does."""
 
-    kind: Literal["give", "stop"]
+    kind: Literal["give", "stop", "look"]
     app_id: UUID
     deployment_id: UUID
     wire_id: str
@@ -73,7 +75,7 @@ class Errand(Stored):
 
     @property
     def key(self) -> str:
-        return self.wire_id if self.kind == "give" else f"stop:{self.wire_id}"
+        return self.wire_id if self.kind == "give" else f"{self.kind}:{self.wire_id}"
 
     @property
     def is_again(self) -> bool:

@@ -83,6 +83,11 @@ class Fleet:
     async def mark_orphan(self, tx: Transaction, app_id: UUID) -> None:
         await tx.execute(APPS.update().where(APPS.c.app_id == app_id).values(is_orphan=True))
 
+    async def look_later(self, tx: Transaction, errand: Errand, after_seconds: float) -> None:
+        look = errand.model_copy(update={"kind": "look"})
+        run_at = datetime.now(UTC) + timedelta(seconds=after_seconds)
+        await self.jobs.put(tx, look.key, look.payload(), run_at=run_at)
+
     async def save(
         self,
         tx: Transaction,

@@ -19,7 +19,7 @@ class Settings(ServiceSettings):
     # Watched at once by one process: more than the hub runs at a time, since each may take up to its deadline.
     runtime_parallel: int = Field(default=128, ge=1, le=500)
     runtime_url_seconds: int = Field(default=900, ge=60, le=3600)  # how long a download address is good for
-    late_limit_seconds: float = Field(default=900.0, ge=0)  # a runtime that turns ready later is not seen any more
+    late_limit_seconds: float = Field(default=900.0, ge=0)  # after that it is given up, and looked at seldom
     give_again_seconds: float = Field(default=300.0, gt=0)  # what is given again has that long to become healthy
     reconcile_seconds: float = Field(default=10.0, gt=0)
     sealing_key: Key32

@@ -2,6 +2,7 @@
 
 Nothing here is written to the books. What the runtime is unclear about is asked again, more and more slowly, until the
 hub's deadline; after that it is looked at only now and then, because a runtime that turns ready late must be undone.
+Past a limit it is given up: the wire counts as failed, and is looked at even more seldom until the runtime settles it.
 """
 
 import asyncio
@@ -41,6 +42,8 @@ class Pace:
     longest_seconds: float = 2.0
     late_seconds: float = 5.0
     late_limit_seconds: float = 900.0
+    given_up_seconds: float = 60.0
+    given_up_longest_seconds: float = 600.0
     url_seconds: int = 900
 
 
@@ -63,11 +66,16 @@ class NotGiven:
 
 
 @dataclass(frozen=True)
+class GivenUp:
+    """Its time is long over, and the runtime may have it: it may yet turn ready."""
+
+
+@dataclass(frozen=True)
 class Later:
     seconds: float
 
 
-Outcome = Ready | Failed | NotGiven | Later
+Outcome = Ready | Failed | NotGiven | GivenUp | Later
 Wanted = Callable[[], Awaitable[bool]]
 
 
@@ -122,10 +130,18 @@ class Watch:
             case _:
                 assert_never(health)
 
-    def _late(self, errand: Errand) -> Later | NotGiven:
+    def _late(self, errand: Errand) -> Later | GivenUp:
+        late_seconds = self._late_seconds(errand)
+        return GivenUp() if late_seconds > self.pace.late_limit_seconds else Later(self.pace.late_seconds)
+
+    def pause_seconds(self, errand: Errand) -> float:
+        """Until what was given up is looked at again: a tenth of the time for which it has been late."""
+        pace = self.pace
+        return min(max(self._late_seconds(errand) / 10, pace.given_up_seconds), pace.given_up_longest_seconds)
+
+    def _late_seconds(self, errand: Errand) -> float:
         assert errand.due_at is not None
-        late_seconds = (datetime.now(UTC) - errand.due_at).total_seconds()
-        return NotGiven() if late_seconds > self.pace.late_limit_seconds else Later(self.pace.late_seconds)
+        return (datetime.now(UTC) - errand.due_at).total_seconds()
 
     async def _give(self, errand: Errand, facts: Facts) -> Accepted | Failed | Unclear:
         environment = None

@@ -5,6 +5,7 @@ What may never be answered is written down as a fault, not raised: the load goes
 """
 
 import asyncio
+import contextlib
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -17,7 +18,8 @@ from typing import Any
 from aiohttp import ClientError
 
 from pac.testkit.agents import CRASHES, packed_agent
-from pac.testkit.chaos.bench import ANSWER_SECONDS, Bench
+from pac.testkit.chaos.bench import ANSWER_SECONDS, Ground
+from pac.testkit.eventually import eventually
 from pac.testkit.laws import laws_hold
 from pac.testkit.pac_up import Answer, Tenant
 from pac.testkit.whole import LawsBroken
@@ -38,12 +40,13 @@ class Kind(StrEnum):
 class Accepted:
     tenant: Tenant
     kind: Kind
+    version: str
     end: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass
 class Load:
-    bench: Bench
+    bench: Ground
     folder: Path
     random: Random
     tenants: list[Tenant] = field(default_factory=list)
@@ -53,6 +56,8 @@ class Load:
     faults: list[str] = field(default_factory=list)
     slowest_get_seconds: float = 0.0
     next_tenant: Tenant | None = None
+    poor: list[Tenant] = field(default_factory=list)  # who may be told 402, or be rejected after a 202
+    good_may_fail: bool = False  # where what a step needs is away for longer than the step is tried
     _number: int = 0
     _packages: dict[tuple[Kind, str], Path] = field(default_factory=dict)
 
@@ -85,6 +90,23 @@ class Load:
 
         await asyncio.gather(*(one(*self._next()) for _ in range(count)))
 
+    async def deploy_in_turn(self, count: int, *, seconds: float = 300) -> None:
+        """The tenants side by side, the deployments of each one after the other: nothing overtakes anything."""
+        turns: dict[str, list[tuple[Tenant, str, Kind]]] = {}
+        for _ in range(count):
+            tenant, version, kind = self._next()
+            turns.setdefault(tenant.app_id, []).append((tenant, version, kind))
+
+        async def of_one(mine: list[tuple[Tenant, str, Kind]]) -> None:
+            for tenant, version, kind in mine:
+                before = set(self.accepted)
+                await self._accepted(tenant, version, kind)
+                fresh = [one for one in set(self.accepted) - before if self.accepted[one].tenant == tenant]
+                for one in fresh:
+                    await self._ended(one, seconds=seconds)
+
+        await asyncio.gather(*(of_one(mine) for mine in turns.values()))
+
     async def keep_deploying(self, until: "asyncio.Task[None]", *, at_least: int, at_most: int, pace: float) -> None:
         """One every `pace` seconds, until that task has ended."""
         running: list[asyncio.Task[None]] = []
@@ -108,7 +130,7 @@ class Load:
                 while not await self._tried(tenant, package, version, kind):
                     pass
         except TimeoutError:
-            self._fault(f"a deployment of {version} was not accepted in {PATIENCE_SECONDS:g} s")
+            self.fault(f"a deployment of {version} was not accepted in {PATIENCE_SECONDS:g} s")
 
     async def _tried(self, tenant: Tenant, package: Path, version: str, kind: Kind) -> bool:
         """Once; False if it has to be tried again."""
@@ -117,19 +139,23 @@ class Load:
         except (ClientError, OSError) as lost:
             self.answers[type(lost).__name__] += 1
             if isinstance(lost, TimeoutError):
-                self._fault(f"POST deploy hung for {ANSWER_SECONDS:g} s")
+                self.fault(f"POST deploy hung for {ANSWER_SECONDS:g} s")
             await asyncio.sleep(PAUSE_SECONDS)
             return False
         self.answers[str(answer.status)] += 1
         if answer.status == 202:
-            self.accepted[answer.body["deployment"]["id"]] = Accepted(tenant, kind)
+            self.accepted[answer.body["deployment"]["id"]] = Accepted(tenant, kind, version)
         elif answer.status == 400 and (existing := _existing(answer)):
-            self.accepted[existing] = Accepted(tenant, kind)  # a former try, whose answer got lost, was accepted
+            self.accepted[existing] = Accepted(
+                tenant, kind, version
+            )  # a former try, whose answer got lost, was accepted
+        elif answer.status == 402 and tenant in self.poor:
+            return True
         elif answer.status == 503 and "Retry-After" in answer.headers:
             await asyncio.sleep(min(float(answer.headers["Retry-After"]), 2.0))
             return False
         else:
-            self._fault(f"POST deploy: {answer.status} {answer.reason} {answer.body}")
+            self.fault(f"POST deploy: {answer.status} {answer.reason} {answer.body}")
         return True
 
     def _package(self, kind: Kind, version: str) -> Path:
@@ -170,7 +196,7 @@ class Load:
     async def _look(self) -> None:
         while True:
             if self.accepted:
-                await self._state(self.random.choice(list(self.accepted)))
+                await self.look_at(self.random.choice(list(self.accepted)))
             await asyncio.sleep(0.1)
 
     async def all_ended(self, *, seconds: float) -> None:
@@ -178,19 +204,50 @@ class Load:
         deadline = asyncio.get_running_loop().time() + seconds
         while waiting := [one for one, about in self.accepted.items() if not about.end]:
             for one in waiting:
-                await self._state(one)
+                await self.look_at(one)
             if asyncio.get_running_loop().time() > deadline:
                 break
             await asyncio.sleep(0.2)
         for one, about in self.accepted.items():
             if not about.end:
-                self._fault(f"deployment {one} ({about.kind}) does not end")
-            elif about.end["status"] != ("completed" if about.kind is Kind.GOOD else "failed") and (
-                about.end.get("error_code") != "overtaken"
-            ):
-                self._fault(f"deployment {one} ({about.kind}) ended so: {about.end}")
+                self.fault(f"deployment {one} ({about.kind}) does not end")
+            elif not self._is_right(about):
+                self.fault(f"deployment {one} ({about.kind}) ended so: {about.end}")
 
-    async def _state(self, deployment: str) -> None:
+    async def _ended(self, one: str, *, seconds: float) -> None:
+        with contextlib.suppress(TimeoutError):  # `all_ended` says so
+            async with asyncio.timeout(seconds):
+                while not self.accepted[one].end:
+                    await self.look_at(one)
+                    await asyncio.sleep(0.2)
+
+    def _is_right(self, about: Accepted) -> bool:
+        if about.kind is not Kind.GOOD:
+            return bool(about.end["status"] == "failed")
+        if about.end.get("outcome") == "rejected":
+            return about.tenant in self.poor
+        overtaken = about.end.get("error_code") == "overtaken"
+        return overtaken or self.good_may_fail or bool(about.end["status"] == "completed")
+
+    async def moving(self, *, seconds: float) -> float:
+        """How long it takes until a GET of a deployment and a deploy have been answered well; a fault if too long."""
+        began, accepted = asyncio.get_running_loop().time(), len(self.accepted)
+
+        async def is_moving() -> bool:
+            await asyncio.sleep(PAUSE_SECONDS / 3)
+            if len(self.accepted) == accepted:
+                return False
+            before = self.gets["200"]
+            await self.look_at(self.random.choice(list(self.accepted)))
+            return self.gets["200"] > before
+
+        try:
+            await eventually(is_moving, seconds=seconds)
+        except TimeoutError:
+            self.fault(f"nothing moved for {seconds:g} s after a fault was over")
+        return asyncio.get_running_loop().time() - began
+
+    async def look_at(self, deployment: str) -> None:
         about, loop = self.accepted[deployment], asyncio.get_running_loop()
         asked = loop.time()
         try:
@@ -198,9 +255,9 @@ class Load:
         except (ClientError, OSError) as lost:
             self.gets[type(lost).__name__] += 1
             if isinstance(lost, TimeoutError):
-                self._fault(f"GET of deployment {deployment} hung for {ANSWER_SECONDS:g} s")
+                self.fault(f"GET of deployment {deployment} hung for {ANSWER_SECONDS:g} s")
             elif "gateway" not in self.bench.killed:
-                self._fault(f"GET of deployment {deployment}: {lost!r}, and nobody touched the gateway")
+                self.fault(f"GET of deployment {deployment}: {lost!r}, and nobody touched the gateway")
             return
         took = loop.time() - asked
         self.slowest_get_seconds = max(self.slowest_get_seconds, took)
@@ -212,9 +269,9 @@ class Load:
             if shown["status"] in ("completed", "failed"):
                 about.end = shown
         elif answer.status != 503 or "Retry-After" not in answer.headers:
-            self._fault(f"GET of deployment {deployment}: {answer.status} {answer.reason} {answer.body}")
+            self.fault(f"GET of deployment {deployment}: {answer.status} {answer.reason} {answer.body}")
 
-    def _fault(self, line: str) -> None:
+    def fault(self, line: str) -> None:
         if len(self.faults) < FAULTS_MAX:
             self.faults.append(line[:600])
 

@@ -12,11 +12,18 @@ SEED = "PAC_CHAOS_SEED"
 BROUGHT_ABOUT = ("parking.before_insert", "parking.after_insert", "parking.before_delete")
 # Where every deployment comes by more than once.
 OFTEN = ("execute.", "transaction.", "relay.in", "offsets.", "projection.", "reserve.")
+# Where some deployments never come by: those that fail, those whose upload is refused.
+SELDOM = ("parking.", "release.", "unstaging.")
 
 
 def seed_of() -> int:
     """The one that is to be replayed, or a fresh one."""
     return int(os.environ.get(SEED) or secrets.randbelow(1_000_000))
+
+
+def draws(seed: int | str) -> Random:
+    """The one place where chance comes from; it hides nothing."""
+    return Random(seed)  # noqa: S311 - see above
 
 
 @dataclass
@@ -30,6 +37,18 @@ class Armed:
     @property
     def text(self) -> str:
         return f"{self.point}@{self.time}"
+
+
+def a_few_points(random: Random, *, limit: int) -> list[Armed]:
+    """Of those where every good deployment comes by, so that a short run reaches them; services take turns."""
+    by_service: dict[str, list[Armed]] = {}
+    for point, about in POINTS.items():
+        if not point.startswith(SELDOM):
+            service = random.choice([one for one in about.services if one != "gateway"])
+            by_service.setdefault(service, []).append(Armed(service, point, 1))
+    services = random.sample(sorted(by_service), len(by_service))
+    turns = [services[number % len(services)] for number in range(limit)]
+    return [by_service[one].pop(random.randrange(len(by_service[one]))) for one in turns]
 
 
 def points_of(random: Random, *, limit: int | None = None) -> dict[str, list[Armed]]:

@@ -1,7 +1,7 @@
 """A deployment as the fold of its own stream."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from types import MappingProxyType
 from typing import Literal, assert_never
@@ -22,6 +22,7 @@ from pac.contracts.deployments import (
     StepFailed,
     StepStarted,
 )
+from pac.eventlog.copying import changed
 
 Status = Literal[
     "absent",
@@ -81,37 +82,39 @@ class Deployment:
         """Done for this package already. A runtime and a capture are each deployment's own."""
         return PACKAGE_STEPS.intersection(self.submission.done)
 
-    def with_step(self, step: Step, record: StepRecord) -> "Deployment":
-        return replace(self, steps=MappingProxyType({**self.steps, step: record}))
+    def with_step(self, step: Step, record: StepRecord) -> Mapping[Step, StepRecord]:
+        return MappingProxyType({**self.steps, step: record})
 
 
 def evolve(now: Deployment, event: DeploymentEvent) -> Deployment:  # noqa: C901, PLR0911, PLR0912 - one case an event
     match event:
         case DeploymentQueued():
-            return replace(now, status="undecided", queued=event, object_key=event.object_key)
+            return changed(now, status="undecided", queued=event, object_key=event.object_key)
         case DeploymentFunded(at=at, due_at=due_at):
-            return replace(now, status="held", funded_at=at, due_at=due_at)
+            return changed(now, status="held", funded_at=at, due_at=due_at)
         case DeploymentStarted(at=at, release=release):
-            return replace(now, status="processing", started_at=at, release=release, due_at=None)
+            return changed(now, status="processing", started_at=at, release=release, due_at=None)
         case StepStarted(step=step, attempt=attempt, at=at, due_at=due_at):
             before = now.steps.get(step)
-            record = replace(before, attempt=attempt, failed_at=None) if before else StepRecord(attempt, at)
-            return replace(now.with_step(step, record), step=step, attempt=attempt, live=True, due_at=due_at)
+            record = changed(before, attempt=attempt, failed_at=None) if before else StepRecord(attempt, at)
+            steps = now.with_step(step, record)
+            return changed(now, steps=steps, step=step, attempt=attempt, live=True, due_at=due_at)
         case StepCompleted(step=step, at=at, object_key=object_key):
-            done = now.with_step(step, replace(now.steps[step], completed_at=at, reason=None))
+            steps = now.with_step(step, changed(now.steps[step], completed_at=at, reason=None))
             status: Status = "finalizing" if step in (Step.NOTIFY_RUNTIME, Step.FINALIZE) else "processing"
-            return replace(done, status=status, object_key=object_key or now.object_key, live=False, due_at=None)
+            stored = object_key or now.object_key
+            return changed(now, steps=steps, status=status, object_key=stored, live=False, due_at=None)
         case StepFailed(step=step, at=at, reason=reason, next_at=next_at):
-            record = replace(now.steps[step], failed_at=at, reason=reason)
-            return replace(now.with_step(step, record), live=False, due_at=next_at)
+            steps = now.with_step(step, changed(now.steps[step], failed_at=at, reason=reason))
+            return changed(now, steps=steps, live=False, due_at=next_at)
         case DeploymentAborted(outcome=outcome, due_at=due_at):
             if now.status == "aborting":  # said again
-                return replace(now, aborted=event, due_at=due_at)
+                return changed(now, aborted=event, due_at=due_at)
             # A refusal of the credits is already their end.
             parts: frozenset[Part] = frozenset({"package"} if outcome is Outcome.REJECTED else {"credits", "package"})
-            return replace(now, status="aborting", live=False, aborted=event, unsettled=parts, due_at=due_at)
+            return changed(now, status="aborting", live=False, aborted=event, unsettled=parts, due_at=due_at)
         case DeploymentPartSettled(part=part):
-            return replace(now, unsettled=now.unsettled - {part})
+            return changed(now, unsettled=now.unsettled - {part})
         case DeploymentFailed(at=at):
             return _ended(now, "failed", at)
         case DeploymentCancelled(at=at):
@@ -125,4 +128,4 @@ def evolve(now: Deployment, event: DeploymentEvent) -> Deployment:  # noqa: C901
 
 
 def _ended(now: Deployment, status: Status, at: datetime) -> Deployment:
-    return replace(now, status=status, ended_at=at, live=False, due_at=None, unsettled=frozenset())
+    return changed(now, status=status, ended_at=at, live=False, due_at=None, unsettled=frozenset())

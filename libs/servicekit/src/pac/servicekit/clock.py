@@ -1,4 +1,4 @@
-"""The clock's reading, handed in wherever a command is made."""
+"""The one clock: aware UTC, handed in wherever the time is needed."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
