@@ -15,6 +15,7 @@ from pac.contracts.identity import Scope
 from pac.gateway.domain import personal_account
 from pac.gateway.keys import new_key
 from pac.gateway.routes import ROUTES, Forward, Own
+from pac.gateway.who import ROLE_SCOPES
 from pac.testkit.supabase import sign_shared, unsigned
 
 if TYPE_CHECKING:
@@ -28,6 +29,9 @@ OF_ACCOUNTS = [route for route in GUARDED if not route.operator]
 OPERATORS = [route for route in GUARDED if route.operator]
 NOT_ADMITTED = {401, 403, 404, 429}  # whatever else it answers: the request has passed
 NOT_OF_AN_ACCOUNT = {"deployment_id", "package_id"}  # the service that owns it tells whose it is
+
+
+GUEST, STRANGER = uuid4(), uuid4()  # a member of each account of these tests, and a user who is none of any
 
 
 def named(route: Route) -> str:
@@ -60,6 +64,13 @@ class Cast:
         body: dict[str, Any] = {} if route.method == "GET" else {"json": {}}
         return await self.gateway.call(route.method, path_of(route, **ids), headers=headers, **body)
 
+    async def tenant(self) -> "Tenant":
+        tenant = await self.gateway.account()
+        members = f"/api/accounts/{tenant.account_id}/members"
+        added = await self.gateway.call("POST", members, tenant.key, json={"user_id": str(GUEST), "role": "viewer"})
+        assert added.status == 201, added
+        return tenant
+
     async def key(self, tenant: "Tenant", scopes: Sequence[Scope]) -> Headers:
         made = await self.gateway.key(tenant.account_id, scopes=[scope.value for scope in scopes])
         return bearer(made["key"])
@@ -69,8 +80,8 @@ def path_of(route: Route, **ids: object) -> str:
     return re.sub(r"\{(\w+)\}", lambda match: str(ids.get(match[1], uuid4())), route.path)
 
 
-def ids_of(tenant: "Tenant") -> dict[str, object]:
-    return {"app_id": tenant.app_id, "account_id": tenant.account_id, "key_id": tenant.key_id}
+def ids_of(tenant: "Tenant", user_id: UUID = GUEST) -> dict[str, object]:
+    return {"app_id": tenant.app_id, "account_id": tenant.account_id, "key_id": tenant.key_id, "user_id": user_id}
 
 
 def without_request_id(answer: "Answer") -> tuple[int, str, object]:
@@ -126,7 +137,7 @@ async def test_nobody_passes(cast: Cast, route: Route) -> None:
 @pytest.mark.parametrize("route", OF_ACCOUNTS, ids=named)
 async def test_a_key_needs_the_scope_of_the_route(cast: Cast, route: Route) -> None:
     assert route.scope is not None
-    tenant = await cast.gateway.account()
+    tenant = await cast.tenant()
     implied = {route.scope} | ({Scope.DEPLOY} if route.scope is Scope.READ else set())
     lacking = await cast.key(tenant, [scope for scope in Scope if scope not in implied])
     before = cast.forwarded
@@ -138,7 +149,7 @@ async def test_a_key_needs_the_scope_of_the_route(cast: Cast, route: Route) -> N
     assert without_request_id(elsewhere) == without_request_id(refused)
     for scope in implied:
         assert (await cast.ask(route, await cast.key(tenant, [scope]), **ids_of(tenant))).status not in NOT_ADMITTED
-        tenant = await cast.gateway.account()  # the request may have deleted something
+        tenant = await cast.tenant()  # the request may have deleted something
 
 
 @pytest.mark.parametrize("route", OF_ACCOUNTS, ids=named)
@@ -152,7 +163,7 @@ async def test_another_accounts_ids_are_as_unknown_as_any(cast: Cast, route: Rou
             ids = ids_of(cast.mine)
             foreign = [
                 without_request_id(await cast.ask(route, headers, **{**ids, param: other}))
-                for other in (ids_of(cast.theirs)[param], uuid4(), "not-an-id")
+                for other in (ids_of(cast.theirs, STRANGER)[param], uuid4(), "not-an-id")
             ]
             assert foreign[0] == foreign[1] == foreign[2]
             assert foreign[0][0] == 404
@@ -166,7 +177,11 @@ async def test_what_is_forwarded_is_the_callers_own_account(cast: Cast, route: R
     user = uuid4()
     session = bearer(cast.lasting.issuer.token(user))
     made = await cast.gateway.call("POST", "/api/agent-apps", headers=session, json={"name": "x"})
-    users = (f"user-{user}", personal_account(user), {"app_id": made.json["agent_app"]["id"]})
+    users: tuple[str, UUID, dict[str, object]] = (
+        f"user-{user}",
+        personal_account(user),
+        {"app_id": made.json["agent_app"]["id"]},
+    )
     keys = (f"key-{cast.mine.key_id}", cast.mine.account_id, ids_of(cast.mine))
     upstream = {one.name: one for one in (cast.lasting.stage.packages, cast.lasting.stage.deployments)}
     for headers, (actor, account_id, ids) in ((session, users), (bearer(cast.mine.key), keys)):
@@ -177,6 +192,33 @@ async def test_what_is_forwarded_is_the_callers_own_account(cast: Cast, route: R
         assert caller.app is None or caller.app.id == UUID(str(ids["app_id"]))
 
 
+@pytest.mark.parametrize("route", OF_ACCOUNTS, ids=named)
+async def test_a_member_needs_a_role_with_the_scope_of_the_route(cast: Cast, route: Route) -> None:
+    assert route.scope is not None
+    for role, scopes in ROLE_SCOPES.items():
+        tenant, user = await cast.tenant(), uuid4()
+        wish = {"user_id": str(user), "role": role.value}
+        await cast.gateway.call("POST", f"/api/accounts/{tenant.account_id}/members", tenant.key, json=wish)
+        headers = {**bearer(cast.lasting.issuer.token(user)), "PAC-Account": str(tenant.account_id)}
+        answer = await cast.ask(route, headers, **ids_of(tenant))
+        if route.scope in scopes:
+            assert answer.status not in NOT_ADMITTED, (role, answer)
+        else:
+            assert (answer.status, answer.json["scope"]) == (403, route.scope.value)
+
+
+@pytest.mark.parametrize("route", OF_ACCOUNTS, ids=named)
+async def test_an_account_that_is_named_must_be_the_callers(cast: Cast, route: Route) -> None:
+    session = bearer(cast.lasting.issuer.token())
+    for credential, ids in ((bearer(cast.mine.key), ids_of(cast.mine)), (session, {})):
+        foreign = [
+            without_request_id(await cast.ask(route, {**credential, "PAC-Account": str(account_id)}, **ids))
+            for account_id in (cast.theirs.account_id, uuid4(), "not-an-id")
+        ]
+        assert foreign[0] == foreign[1] == foreign[2]
+        assert (foreign[0][0], foreign[0][1]) == (404, "Account not found")
+
+
 @pytest.mark.parametrize("route", OPERATORS, ids=named)
 async def test_what_is_the_operators_is_nobody_elses(cast: Cast, route: Route) -> None:
     before = cast.forwarded
@@ -184,7 +226,7 @@ async def test_what_is_the_operators_is_nobody_elses(cast: Cast, route: Route) -
         refused = await cast.ask(route, headers, **ids_of(cast.mine))
         assert (refused.status, refused.json["scope"]) == (403, "operator")
     assert cast.forwarded == before
-    tenant = await cast.gateway.account()
+    tenant = await cast.tenant()
     assert (await cast.ask(route, bearer(ADMIN_KEY), **ids_of(tenant))).status not in NOT_ADMITTED
     if route.account:
         assert (await cast.ask(route, bearer(ADMIN_KEY))).status == 404

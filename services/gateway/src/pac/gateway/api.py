@@ -15,7 +15,7 @@ from pac.contracts.errors import ErrorCode, Refused
 from pac.contracts.gateway import AgentAppDeleted, ApiKeyRevoked
 from pac.contracts.identity import Caller, Scope
 from pac.eventlog import Transaction
-from pac.gateway.accounts import AccountsApi
+from pac.gateway.accounts import PLACE, AccountsApi, account_of
 from pac.gateway.auth import ApiKeys
 from pac.gateway.domain import (
     APP,
@@ -40,7 +40,6 @@ from pac.servicekit.answers import reply
 from pac.servicekit.requests import body_in, cause_of, page_in, stopping_of, uuid_in
 
 Scopes = Annotated[frozenset[Scope], Field(min_length=1, strict=False)]
-PLACE = (str, str)  # a cursor's values: time and id of the last row
 
 
 class NewApp(Request):
@@ -100,12 +99,12 @@ class Api(AccountsApi):
     # ---- agent apps ---------------------------------------------------------------------------------------------
 
     async def list_apps(self, request: web.Request, caller: Caller) -> web.Response:
-        listed = await self.queries.apps(_account(caller), page_in(request, PLACE))
+        listed = await self.queries.apps(account_of(caller), page_in(request, PLACE))
         return reply({"agent_apps": [_app_view(row) for row in listed.rows], "next_cursor": listed.next_cursor})
 
     async def create_app(self, request: web.Request, caller: Caller) -> web.Response:
         wish = await body_in(request, NewApp)
-        command = CreateApp(uuid4(), _account(caller), self.now())
+        command = CreateApp(uuid4(), account_of(caller), self.now())
         row = {
             "id": command.agent_app_id,
             "account_id": command.account_id,
@@ -121,7 +120,7 @@ class Api(AccountsApi):
         return reply({"agent_app": AppView.model_validate(row)}, status=201)
 
     async def get_app(self, request: web.Request, caller: Caller) -> web.Response:
-        row = await self.queries.app(uuid_in(request, "app_id"), _account(caller))
+        row = await self.queries.app(uuid_in(request, "app_id"), account_of(caller))
         if row is None:
             raise Refused(ErrorCode.NOT_FOUND, APP_NOT_FOUND)
         return reply({"agent_app": _app_view(row)})
@@ -129,7 +128,7 @@ class Api(AccountsApi):
     async def change_app(self, request: web.Request, caller: Caller) -> web.Response:
         wish = await body_in(request, AppChange)
         app_id = uuid_in(request, "app_id")
-        command = ChangeApp(app_id, _account(caller), self.now(), wish.signature_policy)
+        command = ChangeApp(app_id, account_of(caller), self.now(), wish.signature_policy)
         changes = wish.model_dump(exclude_none=True)
 
         async def keep(tx: Transaction, _before: App, _events: Sequence[AppEvent], _after: App) -> None:
@@ -140,7 +139,7 @@ class Api(AccountsApi):
         return await self.get_app(request, caller)
 
     async def delete_app(self, request: web.Request, caller: Caller) -> web.Response:
-        command = DeleteApp(uuid_in(request, "app_id"), _account(caller), self.now())
+        command = DeleteApp(uuid_in(request, "app_id"), account_of(caller), self.now())
 
         async def erase(tx: Transaction, _before: App, events: Sequence[AppEvent], _after: App) -> None:
             for event in events:
@@ -154,12 +153,12 @@ class Api(AccountsApi):
     # ---- API keys -----------------------------------------------------------------------------------------------
 
     async def list_keys(self, request: web.Request, caller: Caller) -> web.Response:
-        listed = await self.queries.keys(_account(caller), page_in(request, PLACE))
+        listed = await self.queries.keys(account_of(caller), page_in(request, PLACE))
         views = [KeyView.model_validate(row, from_attributes=True) for row in listed.rows]
         return reply({"api_keys": views, "next_cursor": listed.next_cursor})
 
     async def create_key(self, request: web.Request, caller: Caller) -> web.Response:
-        return await self._create_key(request, _account(caller), frozenset({Scope.DEPLOY, Scope.READ}))
+        return await self._create_key(request, account_of(caller), frozenset({Scope.DEPLOY, Scope.READ}))
 
     async def create_key_of_account(self, request: web.Request, _caller: Caller) -> web.Response:
         """The first key of an account: it may do everything, unless told otherwise."""
@@ -192,7 +191,7 @@ class Api(AccountsApi):
 
     async def revoke_key(self, request: web.Request, caller: Caller) -> web.Response:
         key_id = uuid_in(request, "key_id")
-        command = RevokeKey(key_id, _account(caller), self.now())
+        command = RevokeKey(key_id, account_of(caller), self.now())
 
         async def close(tx: Transaction, _before: Key, events: Sequence[KeyEvent], _after: Key) -> None:
             for event in events:
@@ -217,11 +216,6 @@ class Api(AccountsApi):
         if stopping_of(request).is_set():
             raise Refused(ErrorCode.UNAVAILABLE, retry_after_seconds=1)
         return reply({"status": "ok"})
-
-
-def _account(caller: Caller) -> UUID:
-    assert caller.account_id is not None, "the gate lets nobody else here"
-    return caller.account_id
 
 
 def _app_view(row: Row[Any]) -> AppView:

@@ -20,6 +20,7 @@ from pac.gateway.invariants import LiveLaws
 from pac.gateway.jwks import PublishedKeys
 from pac.gateway.keys import Pepper
 from pac.gateway.origins import Origins, normal
+from pac.gateway.owners import Owners
 from pac.gateway.queries import Queries
 from pac.gateway.routes import ROUTES, Forward, Own
 from pac.gateway.session_settings import JWKS_PATH
@@ -50,11 +51,13 @@ def build_service(settings: Settings) -> Service:
     upstreams = Upstreams(
         _instances(settings), IdentitySigner.from_base64(settings.identity_key.get_secret_value()), _limits(settings)
     )
+    owners = Owners(upstreams, settings.status_kept_answers, timeout_seconds=settings.status_timeout_seconds)
     handlers = Handlers(
-        gate=Gate(Authentication((AdminKey(settings.admin_key), api_keys, sessions)), queries),
+        gate=Gate(Authentication((AdminKey(settings.admin_key), api_keys, sessions)), queries, owners),
         api=Api(
             log,
             queries,
+            sessions,
             pepper=pepper,
             api_keys=api_keys,
             live_laws=LiveLaws(Invariants(log, laws_of_every_service(log)), upstreams),

@@ -68,6 +68,23 @@ class Queries:
         rows = await self._all(mine.order_by(*order).limit(ACCOUNTS_OF_A_USER_MAX))
         return [(row.account_id, Role(row.role)) for row in rows]
 
+    async def accounts_of(self, user_id: UUID) -> Sequence[Row[Any]]:
+        """As `roles_of`, with the accounts' names."""
+        mine = select(accounts, members.c.role).join(members, members.c.account_id == accounts.c.id)
+        order = (accounts.c.id != personal_account(user_id), members.c.created_at, accounts.c.id)
+        query = mine.where(members.c.user_id == user_id).order_by(*order)
+        return await self._all(query.limit(ACCOUNTS_OF_A_USER_MAX))
+
+    async def account(self, account_id: UUID) -> Row[Any] | None:
+        return await self._one(select(accounts).where(accounts.c.id == account_id))
+
+    async def member(self, account_id: UUID, user_id: UUID) -> Row[Any] | None:
+        mine = (members.c.account_id == account_id, members.c.user_id == user_id)
+        return await self._one(select(members).where(*mine))
+
+    async def members(self, account_id: UUID, page: Page) -> Listed:
+        return await self._page(select(members).where(members.c.account_id == account_id), members, page, "user_id")
+
     async def app_claim(self, app_id: UUID, account_ids: Sequence[UUID]) -> tuple[UUID, AppClaim] | None:
         """The app and whose it is; None if there is no such app, if it is deleted, or of none of these accounts."""
         row = await self._one(select(agent_apps).where(*_app(app_id, account_ids)))
@@ -99,16 +116,16 @@ class Queries:
                 rows: Sequence[Row[Any]] = (await connection.execute(query)).all()
         return rows
 
-    async def _page(self, query: Select[Any], table: Table, page: Page) -> Listed:
+    async def _page(self, query: Select[Any], table: Table, page: Page, key: str = "id") -> Listed:
         """Oldest first, so that a page once read does not shift when something is added."""
         if page.after:
-            query = query.where(tuple_(table.c.created_at, table.c.id) > tuple_(*_place(page)))
-        query = query.order_by(table.c.created_at, table.c.id).limit(page.limit + 1)
+            query = query.where(tuple_(table.c.created_at, table.c[key]) > tuple_(*_place(page)))
+        query = query.order_by(table.c.created_at, table.c[key]).limit(page.limit + 1)
         rows = await self._all(query)
         if len(rows) <= page.limit:
             return Listed(rows, None)
         last = rows[page.limit - 1]
-        return Listed(rows[: page.limit], cursor_of(last.created_at.isoformat(), str(last.id)))
+        return Listed(rows[: page.limit], cursor_of(last.created_at.isoformat(), str(getattr(last, key))))
 
 
 def _place(page: Page) -> tuple[datetime, UUID]:

@@ -24,7 +24,8 @@ OwnHandler = Callable[[Api, web.Request, Caller], Awaitable[web.StreamResponse]]
 class Access:
     """Who may: anybody (`public`), the operator, or an account's caller with `scope`.
 
-    `app`: the path's agent app must exist and be the caller's. `account`: the path's account must exist.
+    `app`: the path's agent app must exist and be the caller's. `account`: so must the path's account; for the operator
+    it must exist.
     """
 
     scope: Scope | None = None
@@ -76,6 +77,10 @@ OWN = (
     Own("GET", "/api/api-keys", Api.list_keys, scope=Scope.READ),
     Own("POST", "/api/api-keys", Api.create_key, scope=Scope.ADMIN),
     Own("DELETE", "/api/api-keys/{key_id}", Api.revoke_key, scope=Scope.ADMIN),
+    Own("GET", "/api/accounts", Api.list_accounts, scope=Scope.READ),
+    Own("GET", "/api/accounts/{account_id}/members", Api.list_members, scope=Scope.READ, account=True),
+    Own("POST", "/api/accounts/{account_id}/members", Api.put_member, scope=Scope.ADMIN, account=True),
+    Own("DELETE", "/api/accounts/{account_id}/members/{user_id}", Api.remove_member, scope=Scope.ADMIN, account=True),
     Own("POST", "/api/admin/accounts", Api.open_account, operator=True),
     Own("POST", "/api/admin/accounts/{account_id}/api-keys", Api.create_key_of_account, operator=True, account=True),
     Own("GET", "/api/ops/invariants", Api.get_invariants, operator=True),
