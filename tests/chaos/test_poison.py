@@ -35,7 +35,7 @@ from pac.testkit.pac_up import command
 from pac.testkit.postgres import Database, DatabaseOf, EventLogOf
 from pac.testkit.service import running, service_settings
 
-MESSAGES, POISON, EACH, PAIRS = 2_000, 50, 10, 3
+MESSAGES, POISON, EACH, PAIRS = 2_000, 50, 10, 5
 SLOWER_AT_MOST = 1.2
 PATIENCE_SECONDS = 180.0
 NOW = datetime(2026, 11, 23, tzinfo=UTC)

@@ -297,8 +297,12 @@ class Parking:
             await self._again(parked, leased, patience.outage, repr(outage))
             return
         except Exception as error:
-            logger.exception("parked_message_failed", **told, attempts=parked.attempts + 1)
-            await self._failed(replace(parked, early=False, attempts=parked.attempts + 1), leased, type(error).__name__)
+            failed = replace(parked, early=False, attempts=parked.attempts + 1)
+            # Its trace was told when it was set aside; once more where somebody will have to look at it.
+            trace = error if failed.attempts >= patience.attempts_limit else None
+            kind = type(error).__name__
+            logger.error("parked_message_failed", **told, attempts=failed.attempts, reason=kind, exc_info=trace)  # noqa: TRY400
+            await self._failed(failed, leased, kind)
             return
         reach("parking.before_delete")
         await self._run(DELETE, (parked.id, self._consumer))

@@ -1,8 +1,10 @@
 """What this consumer has set aside: who must wait behind it, and the dead letters that a hopeless one ends in."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 import structlog
 from aiokafka.errors import KafkaError
@@ -15,33 +17,46 @@ from pac.servicekit.settings import KafkaSettings
 
 logger = structlog.get_logger(__name__)
 EARLY_LONGEST_SECONDS: Final = 2.0
+STOP_SECONDS: Final = 3.0
 HELD = text("""
 SELECT DISTINCT subject, topic, early FROM log.parked WHERE consumer = :consumer AND subject = ANY(:subjects)
 """)
 Handle = Callable[[Raw], Awaitable[None]]
 
 
-@dataclass(frozen=True)
+@dataclass
 class DeadLetters:
     """Copies for people to look at; the message itself stays parked and holds its subject until replay or drop."""
 
     topic: str
     settings: KafkaSettings
     metrics: Metrics
+    _producer: Any = None
 
     async def send(self, raw: Raw, reason: str) -> None:
-        """Raises BrokerAway. Rare, so a producer is made each time."""
+        """Raises BrokerAway."""
         origin = f"{raw.topic}/{raw.partition}/{raw.offset}"
         headers = [*raw.headers, ("pac_reason", reason.encode()), ("pac_origin", origin.encode())]
-        producer = kafka_producer(self.settings)
         try:
-            await producer.start()
-            await producer.send_and_wait(self.topic, raw.value, key=raw.key, headers=headers)
+            if self._producer is None:
+                self._producer = kafka_producer(self.settings)
+                await self._producer.start()
+            await self._producer.send_and_wait(self.topic, raw.value, key=raw.key, headers=headers)
         except KafkaError as away:
+            await self.close()
             raise BrokerAway(f"the dead letters could not be written ({type(away).__name__})") from away
-        finally:
-            await producer.stop()
+        except BaseException:
+            await self.close()
+            raise
         self.metrics.dead_letters.inc()
+
+    async def close(self) -> None:
+        """The next one is written by a new producer: they are rare, but come in crowds."""
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            with suppress(TimeoutError, KafkaError):  # it flushes first, which may never end while the broker is away
+                async with asyncio.timeout(STOP_SECONDS):
+                    await producer.stop()
 
 
 @dataclass
@@ -89,4 +104,7 @@ class ParkedMessages:
 
     async def run(self) -> None:
         assert self.retry is not None
-        await self.parking.run(self.retry)
+        try:
+            await self.parking.run(self.retry)
+        finally:
+            await self.dead_letters.close()
