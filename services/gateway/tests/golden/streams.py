@@ -16,9 +16,11 @@ from pac.gateway.domain import (
     OpenAccount,
     PutMember,
     RemoveMember,
+    ResumeAccount,
     RevokeKey,
     Role,
     SignaturePolicy,
+    SuspendAccount,
 )
 from pac.testkit.golden import Story
 
@@ -39,9 +41,12 @@ MEMBERS = (
     RemoveMember(OWNER, GUEST, LATER),
 )
 
+SUSPENDED = (OpenAccount(OWNER, NOON), SuspendAccount(OWNER, NOON), ResumeAccount(OWNER, LATER))
+
 STORIES = {
     "account-opened": Story(ServiceName.GATEWAY, ACCOUNT, OWNER, (OpenAccount(OWNER, NOON),)),
     "account-with-members": Story(ServiceName.GATEWAY, ACCOUNT, OWNER, MEMBERS),
+    "account-suspended": Story(ServiceName.GATEWAY, ACCOUNT, OWNER, SUSPENDED),
     "app-signed": Story(ServiceName.GATEWAY, APP, AGENT, (CREATED, SIGNED)),
     "app-deleted": Story(ServiceName.GATEWAY, APP, AGENT, (CREATED, SIGNED, DeleteApp(AGENT, OWNER, LATER))),
     "key-created": Story(ServiceName.GATEWAY, KEY, API_KEY, (KEY_CREATED,)),

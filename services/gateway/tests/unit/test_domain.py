@@ -6,6 +6,8 @@ from uuid import UUID
 from pac.contracts.errors import ErrorCode
 from pac.contracts.gateway import (
     AccountOpened,
+    AccountResumed,
+    AccountSuspended,
     AgentAppChanged,
     AgentAppCreated,
     AgentAppDeleted,
@@ -28,9 +30,11 @@ from pac.gateway.domain import (
     OpenAccount,
     PutMember,
     RemoveMember,
+    ResumeAccount,
     RevokeKey,
     Role,
     SignaturePolicy,
+    SuspendAccount,
     personal_account,
 )
 from pac.testkit.given import given
@@ -69,6 +73,15 @@ def test_a_member_is_added_changed_and_removed() -> None:
     given(ACCOUNT, OPENED, ADDED).when(PutMember(MINE, OTHER, Role.MEMBER, NOON)).then(CHANGED)
     state = given(ACCOUNT, OPENED, ADDED, CHANGED).when(RemoveMember(MINE, OTHER, NOON)).then(REMOVED)
     assert state.roles == {}
+
+
+def test_an_account_is_suspended_and_resumed_once() -> None:
+    suspended, resumed = AccountSuspended(account_id=MINE, at=NOON), AccountResumed(account_id=MINE, at=NOON)
+    given(ACCOUNT, OPENED).when(SuspendAccount(MINE, NOON)).then(suspended)
+    given(ACCOUNT, OPENED, suspended).when(SuspendAccount(MINE, NOON)).then()
+    given(ACCOUNT, OPENED, suspended).when(ResumeAccount(MINE, NOON)).then(resumed)
+    given(ACCOUNT, OPENED).when(ResumeAccount(MINE, NOON)).then()
+    given(ACCOUNT).when(SuspendAccount(MINE, NOON)).then_refused(ErrorCode.NOT_FOUND)
 
 
 def test_only_members_of_an_open_account_are_removed() -> None:

@@ -29,6 +29,8 @@ PUBLISHED = {
     ("GET", "/api/api-keys"),
     ("POST", "/api/api-keys"),
     ("DELETE", "/api/api-keys/{key_id}"),
+    ("POST", "/api/admin/accounts/{account_id}/suspension"),
+    ("DELETE", "/api/admin/accounts/{account_id}/suspension"),
     ("GET", "/api/accounts"),
     ("GET", "/api/accounts/{account_id}/members"),
     ("POST", "/api/accounts/{account_id}/members"),

@@ -12,6 +12,16 @@ class AccountOpened(Event):
     type: Literal["AccountOpened"] = "AccountOpened"
 
 
+class AccountSuspended(Event):
+    """By the operator: from now on the account is read, and nothing of it is changed."""
+
+    type: Literal["AccountSuspended"] = "AccountSuspended"
+
+
+class AccountResumed(Event):
+    type: Literal["AccountResumed"] = "AccountResumed"
+
+
 class MemberAdded(Event):
     """`user_id` is the opaque id that the issuer of sessions gives a user. `role`: `owner`, `member` or `viewer`."""
 
@@ -62,6 +72,8 @@ class ApiKeyRevoked(Event):
 
 GatewayEvent = Annotated[
     AccountOpened
+    | AccountSuspended
+    | AccountResumed
     | MemberAdded
     | MemberChanged
     | MemberRemoved

@@ -29,6 +29,8 @@ from pac.contracts.deployments import (
 )
 from pac.contracts.gateway import (
     AccountOpened,
+    AccountResumed,
+    AccountSuspended,
     AgentAppChanged,
     AgentAppCreated,
     AgentAppDeleted,
@@ -57,7 +59,7 @@ class Consumers:
                 await self._open(message, event)
             case AgentAppCreated() | AgentAppChanged() | AgentAppDeleted() | ApiKeyCreated() | ApiKeyRevoked():
                 return
-            case MemberAdded() | MemberChanged() | MemberRemoved():
+            case AccountSuspended() | AccountResumed() | MemberAdded() | MemberChanged() | MemberRemoved():
                 return
             case _:
                 assert_never(message.event)

@@ -1,34 +1,34 @@
-"""Accounts and their members: what is kept of them, and what the gateway serves about them."""
+"""Accounts and their members: what the gateway serves about them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Annotated, Any, Protocol, assert_never
+from typing import Annotated, Any
 from uuid import UUID, uuid4
 
 from aiohttp import web
 from pydantic import Field
-from sqlalchemy import ColumnElement, Row, delete, insert, update
+from sqlalchemy import Row
 
 from pac.contracts.api import Reply, Request
 from pac.contracts.base import Moment
 from pac.contracts.errors import ErrorCode, Refused
-from pac.contracts.gateway import AccountOpened, MemberAdded, MemberChanged, MemberRemoved
 from pac.contracts.identity import Caller
-from pac.eventlog import EventLog, Then, Transaction
+from pac.eventlog import EventLog
+from pac.gateway.believed import Believed
 from pac.gateway.domain import (
     ACCOUNT,
-    Account,
-    AccountEvent,
     OpenAccount,
     PutMember,
     RemoveMember,
+    ResumeAccount,
     Role,
+    SuspendAccount,
     personal_account,
 )
+from pac.gateway.kept import keep_account
 from pac.gateway.names import Name
 from pac.gateway.queries import Queries
-from pac.gateway.tables import accounts, members
 from pac.servicekit.answers import reply
 from pac.servicekit.requests import body_in, cause_of, page_in, uuid_in
 
@@ -40,9 +40,12 @@ class NewAccount(Request):
 
 
 class AccountView(Reply):
+    """`suspended_at`: since when it can be read only."""
+
     id: UUID
     name: str
     created_at: Moment
+    suspended_at: Moment | None = None
 
 
 class MyAccountView(AccountView):
@@ -50,6 +53,10 @@ class MyAccountView(AccountView):
 
     role: Role | None
     personal: bool
+
+
+class Nothing(Request):
+    """An empty object, or no body at all."""
 
 
 class NewMember(Request):
@@ -63,17 +70,11 @@ class MemberView(Reply):
     created_at: Moment
 
 
-class Users(Protocol):
-    """What this process holds of a user's accounts is read again at the next request."""
-
-    def forget(self, user_id: UUID) -> None: ...
-
-
 @dataclass(frozen=True)
 class AccountsApi:
     log: EventLog
     queries: Queries
-    users: Users
+    believed: Believed
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
 
     async def list_accounts(self, _request: web.Request, caller: Caller) -> web.Response:
@@ -108,7 +109,7 @@ class AccountsApi:
 
     async def _execute(self, request: web.Request, command: PutMember | RemoveMember) -> None:
         await self.log.execute(ACCOUNT, command.account_id, command, cause=cause_of(request), then=keep_account())
-        self.users.forget(command.user_id)
+        self.believed.forget_user(command.user_id)
 
     async def open_account(self, request: web.Request, _caller: Caller) -> web.Response:
         wish = await body_in(request, NewAccount)
@@ -117,6 +118,19 @@ class AccountsApi:
             ACCOUNT, command.account_id, command, cause=cause_of(request), then=keep_account(wish.name)
         )
         return reply({"account": AccountView(id=command.account_id, name=wish.name, created_at=command.at)}, status=201)
+
+    async def suspend_account(self, request: web.Request, _caller: Caller) -> web.Response:
+        await body_in(request, Nothing)
+        return await self._suspension(request, SuspendAccount(uuid_in(request, "account_id"), self.now()))
+
+    async def resume_account(self, request: web.Request, _caller: Caller) -> web.Response:
+        return await self._suspension(request, ResumeAccount(uuid_in(request, "account_id"), self.now()))
+
+    async def _suspension(self, request: web.Request, command: SuspendAccount | ResumeAccount) -> web.Response:
+        await self.log.execute(ACCOUNT, command.account_id, command, cause=cause_of(request), then=keep_account())
+        self.believed.forget_account(command.account_id)
+        row = await self.queries.account(command.account_id)
+        return reply({"account": AccountView.model_validate(row, from_attributes=True)})
 
 
 def account_of(caller: Caller) -> UUID:
@@ -133,29 +147,11 @@ def user_of(caller: Caller) -> UUID | None:
 def _mine(row: Row[Any], role: Role | None, user_id: UUID | None) -> MyAccountView:
     is_personal = user_id is not None and row.id == personal_account(user_id)
     name = row.name or ("Personal account" if is_personal else "")
-    return MyAccountView(id=row.id, name=name, created_at=row.created_at, role=role, personal=is_personal)
-
-
-def keep_account(name: str = "") -> Then[Account, AccountEvent]:
-    """What the events of an account say, as rows. `name`: of one that is opened; personal data, so in no event."""
-
-    async def keep(tx: Transaction, _before: Account, events: Sequence[AccountEvent], _after: Account) -> None:
-        for event in events:
-            match event:
-                case AccountOpened(account_id=account_id, at=at):
-                    await tx.execute(insert(accounts).values(id=account_id, name=name, created_at=at))
-                case MemberAdded(account_id=account_id, user_id=user_id, role=role, at=at):
-                    row = {"account_id": account_id, "user_id": user_id, "role": role, "created_at": at}
-                    await tx.execute(insert(members).values(row))
-                case MemberChanged(account_id=account_id, user_id=user_id, role=role):
-                    await tx.execute(update(members).where(*_member(account_id, user_id)).values(role=role))
-                case MemberRemoved(account_id=account_id, user_id=user_id):
-                    await tx.execute(delete(members).where(*_member(account_id, user_id)))
-                case _:
-                    assert_never(event)
-
-    return keep
-
-
-def _member(account_id: UUID, user_id: UUID) -> Sequence[ColumnElement[bool]]:
-    return (members.c.account_id == account_id, members.c.user_id == user_id)
+    return MyAccountView(
+        id=row.id,
+        name=name,
+        created_at=row.created_at,
+        suspended_at=row.suspended_at,
+        role=role,
+        personal=is_personal,
+    )

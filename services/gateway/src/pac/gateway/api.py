@@ -16,7 +16,6 @@ from pac.contracts.gateway import AgentAppDeleted, ApiKeyRevoked
 from pac.contracts.identity import Caller, Scope
 from pac.eventlog import Transaction
 from pac.gateway.accounts import PLACE, AccountsApi, account_of
-from pac.gateway.auth import ApiKeys
 from pac.gateway.domain import (
     APP,
     APP_NOT_FOUND,
@@ -93,7 +92,6 @@ class NewKeyView(KeyView):
 @dataclass(frozen=True, kw_only=True)
 class Api(AccountsApi):
     pepper: Pepper
-    api_keys: ApiKeys
     live_laws: LiveLaws
 
     # ---- agent apps ---------------------------------------------------------------------------------------------
@@ -200,7 +198,7 @@ class Api(AccountsApi):
                     await tx.execute(row.values(revoked_at=event.at, name=""))
 
         await self.log.execute(KEY, key_id, command, cause=cause_of(request), then=close)
-        self.api_keys.forget(key_id)
+        self.believed.forget_key(key_id)
         return reply({"message": "API key revoked successfully"})
 
     # ---- health -------------------------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ from pac.contracts.topics import ServiceName
 from pac.eventlog import EventLog, create_engine
 from pac.gateway.api import Api
 from pac.gateway.auth import AdminKey, ApiKeys, Authentication
+from pac.gateway.believed import Believed
 from pac.gateway.consumers import Consumers
 from pac.gateway.forward import Limits, Upstreams
 from pac.gateway.gate import Gate
@@ -57,9 +58,8 @@ def build_service(settings: Settings) -> Service:
         api=Api(
             log,
             queries,
-            sessions,
+            Believed(api_keys, sessions),
             pepper=pepper,
-            api_keys=api_keys,
             live_laws=LiveLaws(Invariants(log, laws_of_every_service(log)), upstreams),
         ),
         upstreams=upstreams,

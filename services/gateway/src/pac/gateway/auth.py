@@ -91,10 +91,13 @@ class ApiKeys:
         if key is None or (key.expires_at is not None and key.expires_at <= now):
             raise Refused(ErrorCode.UNAUTHENTICATED)
         self.uses.note(key.id, now)
-        return Who(f"key-{key.id}", (Membership(key.account_id, key.scopes),))
+        return Who(f"key-{key.id}", (Membership(key.account_id, key.scopes, None, key.is_suspended),))
 
     def forget(self, key_id: UUID) -> None:
         self.held.forget(lambda _, key: key.id == key_id)
+
+    def forget_account(self, account_id: UUID) -> None:
+        self.held.forget(lambda _, key: key.account_id == account_id)
 
 
 def bearer(request: web.Request) -> str | None:

@@ -13,6 +13,8 @@ from uuid import UUID, uuid5
 from pac.contracts.errors import ErrorCode, Refused
 from pac.contracts.gateway import (
     AccountOpened,
+    AccountResumed,
+    AccountSuspended,
     AgentAppChanged,
     AgentAppCreated,
     AgentAppDeleted,
@@ -77,27 +79,39 @@ class RemoveMember:
     at: datetime
 
 
-AccountCommand = OpenAccount | PutMember | RemoveMember
-AccountEvent = AccountOpened | MemberAdded | MemberChanged | MemberRemoved
+@dataclass(frozen=True)
+class SuspendAccount:
+    account_id: UUID
+    at: datetime
+
+
+@dataclass(frozen=True)
+class ResumeAccount:
+    account_id: UUID
+    at: datetime
+
+
+AccountCommand = OpenAccount | SuspendAccount | ResumeAccount | PutMember | RemoveMember
+AccountEvent = AccountOpened | AccountSuspended | AccountResumed | MemberAdded | MemberChanged | MemberRemoved
 
 
 @dataclass(frozen=True)
 class Account:
     is_open: bool = False
+    is_suspended: bool = False
     roles: Mapping[UUID, Role] = field(default_factory=dict)
 
 
 def decide_account(now: Account, command: AccountCommand) -> Sequence[AccountEvent]:
+    if not isinstance(command, OpenAccount) and not now.is_open:
+        raise Refused(ErrorCode.NOT_FOUND, ACCOUNT_NOT_FOUND)
     match command:
-        case OpenAccount() if now.is_open:
-            return []
-        case OpenAccount(account_id, at, owner_id):
-            opened = AccountOpened(account_id=account_id, at=at)
-            if owner_id is None:
-                return [opened]
-            return [opened, MemberAdded(account_id=account_id, user_id=owner_id, role=Role.OWNER.value, at=at)]
-        case PutMember() | RemoveMember() if not now.is_open:
-            raise Refused(ErrorCode.NOT_FOUND, ACCOUNT_NOT_FOUND)
+        case OpenAccount():
+            return [] if now.is_open else _open(command)
+        case SuspendAccount(account_id, at):
+            return [] if now.is_suspended else [AccountSuspended(account_id=account_id, at=at)]
+        case ResumeAccount(account_id, at):
+            return [AccountResumed(account_id=account_id, at=at)] if now.is_suspended else []
         case PutMember():
             return _put_member(now, command)
         case RemoveMember(account_id, user_id, at):
@@ -107,6 +121,14 @@ def decide_account(now: Account, command: AccountCommand) -> Sequence[AccountEve
             return [MemberRemoved(account_id=account_id, user_id=user_id, at=at)]
         case _:
             assert_never(command)
+
+
+def _open(command: OpenAccount) -> Sequence[AccountEvent]:
+    account_id, at, owner_id = command.account_id, command.at, command.owner_id
+    opened = AccountOpened(account_id=account_id, at=at)
+    if owner_id is None:
+        return [opened]
+    return [opened, MemberAdded(account_id=account_id, user_id=owner_id, role=Role.OWNER.value, at=at)]
 
 
 def _put_member(now: Account, command: PutMember) -> Sequence[AccountEvent]:
@@ -131,6 +153,10 @@ def evolve_account(now: Account, event: AccountEvent) -> Account:
     match event:
         case AccountOpened():
             return replace(now, is_open=True)
+        case AccountSuspended():
+            return replace(now, is_suspended=True)
+        case AccountResumed():
+            return replace(now, is_suspended=False)
         case MemberAdded(user_id=user_id, role=role) | MemberChanged(user_id=user_id, role=role):
             return replace(now, roles={**now.roles, user_id: Role(role)})
         case MemberRemoved(user_id=user_id):

@@ -13,7 +13,7 @@ from aiohttp import web
 
 from pac.contracts.errors import ErrorCode, Refused
 from pac.contracts.identity import AppClaim, Caller
-from pac.gateway.auth import Authentication
+from pac.gateway.auth import SAFE_METHODS, Authentication
 from pac.gateway.domain import ACCOUNT_NOT_FOUND, APP_NOT_FOUND, KEY_NOT_FOUND, MEMBER_NOT_FOUND
 from pac.gateway.owners import Owners
 from pac.gateway.queries import Queries
@@ -79,6 +79,8 @@ class Gate:
         elif deployment_id is not None and len(accounts) > 1:
             meant = await self.owners.find(request, who, accounts, deployment_id, patience_seconds=patience_seconds)
         require([meant], access.scope)
+        if meant.is_suspended and request.method not in SAFE_METHODS:
+            raise Refused(ErrorCode.ACCOUNT_SUSPENDED)
         return Caller(actor=who.actor, account_id=meant.account_id, scopes=meant.scopes, app=app)
 
     async def _with_app(self, accounts: Sequence[Membership], app_id: UUID | None) -> tuple[Membership, AppClaim]:

@@ -27,6 +27,16 @@ class FoundKey:
     account_id: UUID
     scopes: frozenset[Scope]
     expires_at: datetime | None
+    is_suspended: bool = False
+
+
+@dataclass(frozen=True)
+class Seat:
+    """A user's place in an account."""
+
+    account_id: UUID
+    role: Role
+    is_suspended: bool = False
 
 
 @dataclass(frozen=True)
@@ -49,11 +59,12 @@ class Queries:
     engine: AsyncEngine
 
     async def find_key(self, digest: bytes) -> FoundKey | None:
-        row = await self._one(select(api_keys).where(api_keys.c.hash == digest, api_keys.c.revoked_at.is_(None)))
+        live = select(api_keys, accounts.c.suspended_at).join(accounts, accounts.c.id == api_keys.c.account_id)
+        row = await self._one(live.where(api_keys.c.hash == digest, api_keys.c.revoked_at.is_(None)))
         if row is None:
             return None
         known = frozenset(Scope(name) for name in row.scopes if name in set(Scope))
-        return FoundKey(row.id, row.account_id, known, row.expires_at)
+        return FoundKey(row.id, row.account_id, known, row.expires_at, row.suspended_at is not None)
 
     async def write_uses(self, last: dict[UUID, datetime]) -> None:
         ids = sorted(last)  # always in one order, so that two processes do not wait for each other in a circle
@@ -61,19 +72,16 @@ class Queries:
             async with self.engine.begin() as connection:
                 await connection.execute(_WRITE_USES, {"ids": ids, "times": [last[key_id] for key_id in ids]})
 
-    async def roles_of(self, user_id: UUID) -> Sequence[tuple[UUID, Role]]:
-        """The user's accounts, the personal one first, then in the order of becoming a member."""
-        mine = select(members).where(members.c.user_id == user_id)
-        order = (members.c.account_id != personal_account(user_id), members.c.created_at, members.c.account_id)
-        rows = await self._all(mine.order_by(*order).limit(ACCOUNTS_OF_A_USER_MAX))
-        return [(row.account_id, Role(row.role)) for row in rows]
-
     async def accounts_of(self, user_id: UUID) -> Sequence[Row[Any]]:
-        """As `roles_of`, with the accounts' names."""
+        """The user's accounts, the personal one first, then in the order of becoming a member."""
         mine = select(accounts, members.c.role).join(members, members.c.account_id == accounts.c.id)
         order = (accounts.c.id != personal_account(user_id), members.c.created_at, accounts.c.id)
         query = mine.where(members.c.user_id == user_id).order_by(*order)
         return await self._all(query.limit(ACCOUNTS_OF_A_USER_MAX))
+
+    async def seats_of(self, user_id: UUID) -> Sequence[Seat]:
+        rows = await self.accounts_of(user_id)
+        return [Seat(row.id, Role(row.role), row.suspended_at is not None) for row in rows]
 
     async def account(self, account_id: UUID) -> Row[Any] | None:
         return await self._one(select(accounts).where(accounts.c.id == account_id))

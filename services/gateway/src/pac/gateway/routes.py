@@ -82,6 +82,8 @@ OWN = (
     Own("POST", "/api/accounts/{account_id}/members", Api.put_member, scope=Scope.ADMIN, account=True),
     Own("DELETE", "/api/accounts/{account_id}/members/{user_id}", Api.remove_member, scope=Scope.ADMIN, account=True),
     Own("POST", "/api/admin/accounts", Api.open_account, operator=True),
+    Own("POST", "/api/admin/accounts/{account_id}/suspension", Api.suspend_account, operator=True, account=True),
+    Own("DELETE", "/api/admin/accounts/{account_id}/suspension", Api.resume_account, operator=True, account=True),
     Own("POST", "/api/admin/accounts/{account_id}/api-keys", Api.create_key_of_account, operator=True, account=True),
     Own("GET", "/api/ops/invariants", Api.get_invariants, operator=True),
     Own("GET", "/healthz", Api.health, public=True),

@@ -12,23 +12,24 @@ from aiohttp import hdrs, web
 from pac.contracts.errors import ErrorCode, Refused
 from pac.contracts.identity import Caller
 from pac.eventlog import Cause, EventLog
-from pac.gateway.accounts import keep_account
 from pac.gateway.auth import SAFE_METHODS, bearer
 from pac.gateway.cookies import looks_like_a_token, session_tokens
-from pac.gateway.domain import ACCOUNT, OpenAccount, Role, personal_account
+from pac.gateway.domain import ACCOUNT, OpenAccount, personal_account
 from pac.gateway.held import Held
+from pac.gateway.kept import keep_account
 from pac.gateway.origins import Origins
+from pac.gateway.queries import Seat
 from pac.gateway.tokens import AccessTokens, NotASession
 from pac.gateway.who import Who, of_user
 from pac.servicekit.http import set_caller
 from pac.servicekit.requests import cause_of
 
 logger = structlog.get_logger(__name__)
-Roles = tuple[tuple[UUID, Role], ...]
+Seats = tuple[Seat, ...]
 
 
-class RoleSource(Protocol):
-    async def roles_of(self, user_id: UUID) -> Sequence[tuple[UUID, Role]]: ...
+class SeatSource(Protocol):
+    async def seats_of(self, user_id: UUID) -> Sequence[Seat]: ...
 
 
 class Doors(Protocol):
@@ -40,10 +41,10 @@ class Doors(Protocol):
 @dataclass(frozen=True)
 class Sessions:
     tokens: AccessTokens
-    roles: RoleSource
+    source: SeatSource
     doors: Doors
     origins: Origins
-    held: Held[UUID, Roles]
+    held: Held[UUID, Seats]
 
     async def who(self, request: web.Request) -> Who | None:
         token = bearer(request)
@@ -55,7 +56,7 @@ class Sessions:
                 self.origins.check(request)
         else:
             return None
-        return of_user(user_id, await self._roles_of(user_id, request))
+        return of_user(user_id, await self._seats_of(user_id, request))
 
     async def _user_of(self, tokens: Sequence[str]) -> UUID:
         """Of the first that is one. A cookie of another project, or a stale one, may come beside it."""
@@ -66,23 +67,26 @@ class Sessions:
                 logger.info("session_refused", reason=str(reason))
         raise Refused(ErrorCode.UNAUTHENTICATED)
 
-    async def _roles_of(self, user_id: UUID, request: web.Request) -> Roles:
-        roles = await self._held_roles(user_id, request)
-        if any(account_id == personal_account(user_id) for account_id, _ in roles):
-            return roles
+    async def _seats_of(self, user_id: UUID, request: web.Request) -> Seats:
+        seats = await self._held_seats(user_id, request)
+        if any(seat.account_id == personal_account(user_id) for seat in seats):
+            return seats
         set_caller(request, Caller(actor=f"user-{user_id}"))
         await self.doors.open_for(user_id, cause_of(request))
         self.forget(user_id)
-        return await self._held_roles(user_id, request)
+        return await self._held_seats(user_id, request)
 
-    async def _held_roles(self, user_id: UUID, request: web.Request) -> Roles:
-        async def read() -> Roles | None:
-            return tuple(await self.roles.roles_of(user_id)) or None
+    async def _held_seats(self, user_id: UUID, request: web.Request) -> Seats:
+        async def read() -> Seats | None:
+            return tuple(await self.source.seats_of(user_id)) or None
 
         return await self.held.known(user_id, read, is_read=request.method in SAFE_METHODS) or ()
 
     def forget(self, user_id: UUID) -> None:
         self.held.forget(lambda known, _: known == user_id)
+
+    def forget_account(self, account_id: UUID) -> None:
+        self.held.forget(lambda _, seats: any(seat.account_id == account_id for seat in seats))
 
 
 @dataclass(frozen=True)

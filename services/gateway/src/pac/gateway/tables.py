@@ -10,6 +10,7 @@ accounts = Table(
     Column("id", Uuid, primary_key=True),
     Column("name", Text),
     Column("created_at", DateTime(timezone=True)),
+    Column("suspended_at", DateTime(timezone=True)),
 )
 
 members = Table(

@@ -7,6 +7,7 @@ from uuid import UUID
 from pac.contracts.errors import ErrorCode, Refused
 from pac.contracts.identity import Caller, Scope
 from pac.gateway.domain import Role
+from pac.gateway.queries import Seat
 
 ROLE_SCOPES = {
     Role.OWNER: frozenset(Scope),
@@ -23,6 +24,7 @@ class Membership:
     account_id: UUID
     scopes: frozenset[Scope]
     role: Role | None = None
+    is_suspended: bool = False
 
     def grants(self, scope: Scope | None) -> bool:
         """Who may deploy may also read: a pipeline follows what it started."""
@@ -41,8 +43,8 @@ class Who:
 OPERATOR = Who(actor="operator", operator=True)
 
 
-def of_user(user_id: UUID, roles: Sequence[tuple[UUID, Role]]) -> Who:
-    accounts = tuple(Membership(account_id, ROLE_SCOPES[role], role) for account_id, role in roles)
+def of_user(user_id: UUID, seats: Sequence[Seat]) -> Who:
+    accounts = tuple(Membership(one.account_id, ROLE_SCOPES[one.role], one.role, one.is_suspended) for one in seats)
     return Who(f"user-{user_id}", accounts)
 
 

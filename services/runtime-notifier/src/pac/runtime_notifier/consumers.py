@@ -29,6 +29,8 @@ from pac.contracts.deployments import (
 )
 from pac.contracts.gateway import (
     AccountOpened,
+    AccountResumed,
+    AccountSuspended,
     AgentAppChanged,
     AgentAppCreated,
     AgentAppDeleted,
@@ -63,7 +65,7 @@ class Consumers:
                 await self._change(message, app_id, running.deleted)
             case AccountOpened() | AgentAppChanged() | ApiKeyCreated() | ApiKeyRevoked():
                 return
-            case MemberAdded() | MemberChanged() | MemberRemoved():
+            case AccountSuspended() | AccountResumed() | MemberAdded() | MemberChanged() | MemberRemoved():
                 return
             case _:
                 assert_never(message.event)
