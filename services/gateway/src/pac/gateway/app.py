@@ -20,6 +20,7 @@ from pac.gateway.instances import Instances
 from pac.gateway.invariants import LiveLaws
 from pac.gateway.jwks import PublishedKeys
 from pac.gateway.keys import Pepper
+from pac.gateway.limits import CallLimits, Policy
 from pac.gateway.origins import Origins, normal
 from pac.gateway.owners import Owners
 from pac.gateway.queries import Queries
@@ -53,8 +54,9 @@ def build_service(settings: Settings) -> Service:
         _instances(settings), IdentitySigner.from_base64(settings.identity_key.get_secret_value()), _limits(settings)
     )
     owners = Owners(upstreams, settings.status_kept_answers, timeout_seconds=settings.status_timeout_seconds)
+    limits = _call_limits(settings)
     handlers = Handlers(
-        gate=Gate(Authentication((AdminKey(settings.admin_key), api_keys, sessions)), queries, owners),
+        gate=Gate(Authentication((AdminKey(settings.admin_key), api_keys, sessions)), queries, owners, limits),
         api=Api(
             log,
             queries,
@@ -63,7 +65,7 @@ def build_service(settings: Settings) -> Service:
             live_laws=LiveLaws(Invariants(log, laws_of_every_service(log)), upstreams),
         ),
         upstreams=upstreams,
-        throttle=Throttle(settings.public_requests_per_second, settings.public_requests_burst),
+        limits=limits,
         status=Status(
             upstreams,
             LastAnswers(settings.status_kept_answers),
@@ -95,7 +97,7 @@ class Handlers:
     api: Api
     upstreams: Upstreams
     status: Status
-    throttle: Throttle
+    limits: CallLimits
 
     def handler(self, route: Forward | Own) -> Handler:
         match route:
@@ -103,6 +105,8 @@ class Handlers:
                 return self._own(route)
             case Forward(status=True):
                 return self._status(route)
+            case Forward(upload=True):
+                return self._upload(route)
             case Forward():
                 return self._forward(route)
             case _:
@@ -116,9 +120,17 @@ class Handlers:
 
     def _forward(self, route: Forward) -> Handler:
         async def forward(request: web.Request) -> web.StreamResponse:
-            if route.public:  # behind a proxy the address is the proxy's: then this is the limit for all together
-                self.throttle.take(request.remote or "")
+            if route.public:
+                self.limits.asked_by_anyone(request)
             return await self.upstreams.forward(request, route.to, await self.gate.admit(request, route))
+
+        return forward
+
+    def _upload(self, route: Forward) -> Handler:
+        async def forward(request: web.Request) -> web.StreamResponse:
+            caller = await self.gate.admit(request, route)
+            with self.limits.upload(caller.account_id):
+                return await self.upstreams.forward(request, route.to, caller)
 
         return forward
 
@@ -176,6 +188,19 @@ def _instances(settings: Settings) -> Mapping[ServiceName, Instances]:
         ServiceName.BILLING: Instances.of(settings.billing_url),
         ServiceName.RUNTIME_NOTIFIER: Instances.of(settings.runtime_notifier_url),
     }
+
+
+def _call_limits(settings: Settings) -> CallLimits:
+    def policy(name: str, per_second: float, burst: int) -> Policy:
+        return Policy(name, Throttle(per_second, burst, settings.limited_callers_max))
+
+    return CallLimits(
+        callers=policy("caller", settings.caller_requests_per_second, settings.caller_requests_burst),
+        failures=policy("refused", settings.refused_requests_per_second, settings.refused_requests_burst),
+        public=policy("public", settings.public_requests_per_second, settings.public_requests_burst),
+        uploads_of_account=settings.uploads_per_account,
+        proxies=settings.trusted_proxies,
+    )
 
 
 def _limits(settings: Settings) -> Limits:

@@ -15,6 +15,7 @@ from pac.contracts.errors import ErrorCode, Refused
 from pac.contracts.identity import AppClaim, Caller
 from pac.gateway.auth import SAFE_METHODS, Authentication
 from pac.gateway.domain import ACCOUNT_NOT_FOUND, APP_NOT_FOUND, KEY_NOT_FOUND, MEMBER_NOT_FOUND
+from pac.gateway.limits import CallLimits
 from pac.gateway.owners import Owners
 from pac.gateway.queries import Queries
 from pac.gateway.routes import Access
@@ -40,13 +41,14 @@ class Gate:
     authentication: Authentication
     queries: Queries
     owners: Owners
+    limits: CallLimits
 
     async def admit(self, request: web.Request, access: Access, *, patience_seconds: float = 0.0) -> Caller:
         """The caller, with the path's app as a claim; kept with the request, for what is recorded of it."""
         ids = {name: _id(text) for name, text in request.match_info.items()}
         caller = ANYONE
         if not access.public:
-            who = await self.authentication.who(request, patience_seconds=patience_seconds)
+            who = await self._who(request, patience_seconds)
             if access.operator:
                 caller = await self._operator(who, access, ids)
             else:
@@ -56,6 +58,17 @@ class Gate:
                 raise Refused(ErrorCode.NOT_FOUND, UNKNOWN[name])
         set_caller(request, caller)
         return caller
+
+    async def _who(self, request: web.Request, patience_seconds: float) -> Who:
+        try:
+            who = await self.authentication.who(request, patience_seconds=patience_seconds)
+        except Refused as refusal:
+            if refusal.code is ErrorCode.UNAUTHENTICATED:
+                self.limits.refused(request)
+            raise
+        if not who.operator:
+            await self.limits.called(request, who.actor, patience_seconds=patience_seconds / 2)
+        return who
 
     async def _operator(self, who: Who, access: Access, ids: Ids) -> Caller:
         require_operator(who)

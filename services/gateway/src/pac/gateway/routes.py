@@ -37,12 +37,16 @@ class Access:
 
 @dataclass(frozen=True)
 class Forward(Access):
-    """Served by one service. `status`: a poll that must not fail in passing trouble (see status.py)."""
+    """Served by one service. `status`: a poll that must not fail in passing trouble (see status.py).
+
+    `upload`: a package comes with it; so many of an account may be on their way at once.
+    """
 
     method: str
     path: str
     to: ServiceName
     status: bool = False
+    upload: bool = False
 
 
 @dataclass(frozen=True)
@@ -55,8 +59,8 @@ class Own(Access):
 
 
 FORWARDS = (
-    Forward("POST", "/api/agent-apps/{app_id}/packages", PACKAGES, scope=Scope.DEPLOY, app=True),
-    Forward("POST", "/api/agent-apps/{app_id}/packages/deploy", PACKAGES, scope=Scope.DEPLOY, app=True),
+    Forward("POST", "/api/agent-apps/{app_id}/packages", PACKAGES, scope=Scope.DEPLOY, app=True, upload=True),
+    Forward("POST", "/api/agent-apps/{app_id}/packages/deploy", PACKAGES, scope=Scope.DEPLOY, app=True, upload=True),
     Forward("GET", "/api/agent-apps/{app_id}/packages", PACKAGES, scope=Scope.READ, app=True),
     Forward("GET", "/api/agent-apps/{app_id}/packages/{package_id}", PACKAGES, scope=Scope.READ, app=True),
     Forward("GET", "/api/agent-apps/{app_id}/packages/{package_id}/download", PACKAGES, scope=Scope.READ, app=True),

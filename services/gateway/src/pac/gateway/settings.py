@@ -69,6 +69,14 @@ class Settings(ServiceSettings):
     upstream_answer_timeout_seconds: float = Field(default=55.0, gt=0)
     upstream_total_timeout_seconds: float = Field(default=7200.0, gt=0)
 
+    # Each limit holds for one process, of which each address or caller may meet several.
+    caller_requests_per_second: float = Field(default=500.0, gt=0)  # of one key or user
+    caller_requests_burst: int = Field(default=1000, ge=1)
+    refused_requests_per_second: float = Field(default=10.0, gt=0)  # 401s of one address
+    refused_requests_burst: int = Field(default=500, ge=1)
+    limited_callers_max: int = Field(default=10_000, ge=1)  # so many are remembered, for each of these limits
+    uploads_per_account: int = Field(default=100, ge=1)  # on their way at once
+    trusted_proxies: int = Field(default=0, ge=0, le=10)  # of our own, which say in X-Forwarded-For who asked
     public_requests_per_second: float = Field(default=20.0, gt=0)  # of one address, to what needs no key
     public_requests_burst: int = Field(default=40, ge=1)
 
