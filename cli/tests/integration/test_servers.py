@@ -46,6 +46,18 @@ async def stack(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Local
         yield stack
 
 
+async def test_postgres_starts_over_the_empty_lock_file_that_a_kill_at_its_start_leaves(tmp_path: Path) -> None:
+    async with LocalStack(tmp_path / "state", kafka=False, s3=False) as stack:
+        [postgres] = [one for one in stack.supervisor.status() if one.name == "postgres"]
+        assert postgres.ready
+    lock = tmp_path / "state" / "postgres" / "postmaster.pid"
+    assert not lock.exists()
+    lock.touch(0o600)
+    async with LocalStack(tmp_path / "state", kafka=False, s3=False) as stack:
+        await stack.supervisor.wait_ready("postgres", timeout_seconds=20)
+        assert lock.stat().st_size > 0
+
+
 async def test_a_database_belongs_to_its_role_which_may_not_wait_for_ever(stack: LocalStack) -> None:
     database = await stack.create_database("orders-2")
     async with await psycopg.AsyncConnection.connect(database.url, autocommit=True) as connection:

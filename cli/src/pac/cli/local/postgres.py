@@ -74,10 +74,21 @@ class Postgres:
             cwd=self.data,
             log_file=self.logs / "postgres.log",
             ready=PostgresProbe(self.port, SUPERUSER),
+            before=self._forget_empty_lock,
             user=user,
             stop_signal=signal.SIGINT,  # "fast": ends sessions and writes a checkpoint
             stop_timeout_seconds=3.0,
         )
+
+    def _forget_empty_lock(self) -> None:
+        """A server that is killed between making its lock file and writing it leaves one that no other starts over.
+
+        Nobody else runs on this folder, and the life before is over: it is a remnant.
+        """
+        lock = self.data / "postmaster.pid"
+        with contextlib.suppress(FileNotFoundError):
+            if lock.stat().st_size == 0:
+                lock.unlink()
 
 
 def _own_folder(data: Path) -> str:

@@ -10,15 +10,23 @@ from pathlib import Path
 import psutil
 
 Probe = Callable[[], Awaitable[bool]]
+Before = Callable[[], None]
 
 
 async def always_ready() -> bool:
     return True
 
 
+def nothing_before() -> None:
+    pass
+
+
 @dataclass(frozen=True)
 class ProcessSpec:
-    """One process. `after` names the processes that must be ready before it starts, and that outlive it at the end."""
+    """One process. `after` names the processes that must be ready before it starts, and that outlive it at the end.
+
+    `before` is called at the beginning of each life, when the one before is over.
+    """
 
     name: str
     argv: tuple[str, ...]
@@ -26,6 +34,7 @@ class ProcessSpec:
     cwd: Path
     log_file: Path
     ready: Probe = always_ready
+    before: Before = nothing_before
     user: str | None = None
     stop_signal: signal.Signals = signal.SIGTERM
     after: tuple[str, ...] = ()

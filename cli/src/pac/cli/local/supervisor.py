@@ -185,6 +185,7 @@ class Supervisor:
     def _spawn(self, one: Supervised) -> subprocess.Popen[bytes]:
         spec = one.spec
         environment, one.next_life = {**spec.env, **one.next_life}, {}
+        spec.before()
         log = logs.open_log(spec.log_file)
         try:
             process = subprocess.Popen(  # noqa: S603 (argv is ours)
