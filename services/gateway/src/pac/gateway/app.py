@@ -1,6 +1,7 @@
 """The table of contents: what the gateway serves, and what it needs for that."""
 
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any, assert_never
 
@@ -105,8 +106,6 @@ class Handlers:
                 return self._own(route)
             case Forward(status=True):
                 return self._status(route)
-            case Forward(upload=True):
-                return self._upload(route)
             case Forward():
                 return self._forward(route)
             case _:
@@ -122,14 +121,8 @@ class Handlers:
         async def forward(request: web.Request) -> web.StreamResponse:
             if route.public:
                 self.limits.asked_by_anyone(request)
-            return await self.upstreams.forward(request, route.to, await self.gate.admit(request, route))
-
-        return forward
-
-    def _upload(self, route: Forward) -> Handler:
-        async def forward(request: web.Request) -> web.StreamResponse:
             caller = await self.gate.admit(request, route)
-            with self.limits.upload(caller.account_id):
+            with self.limits.upload(caller.account_id) if route.upload else nullcontext():
                 return await self.upstreams.forward(request, route.to, caller)
 
         return forward
