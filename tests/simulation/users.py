@@ -1,5 +1,6 @@
-"""What users ask of packages. Deploy and upload are the real `Submitting`; deploying what is stored, retry and rollback
-have no routes yet, so they are said here in the words of `flow.md`, with the real deciders; delete is as in `api.py`.
+"""What users ask of packages. Deploy and upload are the real `Submitting`; stored deploys and retries go by the real
+rules; rollback has no route yet, so it is said here in the words of `flow.md`, with the real deciders; delete is as in
+`api.py`.
 """
 
 from collections.abc import Coroutine
@@ -10,9 +11,10 @@ from uuid import UUID
 from pac.contracts.base import Source, Step
 from pac.contracts.errors import Refused
 from pac.eventlog import Cause
+from pac.packages.domain.again import check_stored, reclaim
 from pac.packages.domain.package import PACKAGE, Delete
 from pac.packages.domain.submission import SUBMISSION, Submit
-from pac.packages.domain.versions import Place, Status
+from pac.packages.domain.versions import Status
 from pac.packages.shelf import NewPackage
 from pac.packages.submitting import Existing, VersionTaken
 
@@ -155,32 +157,36 @@ class Users:
 
     def deploy_stored(self, package_id: UUID) -> None:
         row = self.tables.packages[package_id]
-        if not self._app(row.app_id).deleted and row.status in (Status.STORED, Status.SUPERSEDED):
-            finished(self._submit(row, Source.STORED))
+        if not self._app(row.app_id).deleted:
+            finished(self._deploy_stored(row))
+
+    async def _deploy_stored(self, row: Package) -> None:
+        try:
+            check_stored(await self.tables.shelf(row.app_id).holder(row.package_id))
+        except Refused as refused:
+            self.world.tell(f"   refused: {refused.code}")
+        else:
+            await self._submit(row, Source.STORED)
 
     def retry(self, deployment_id: UUID) -> None:
-        """Of one that ended badly: takes the version again if it is free. Else refused: taken, not retriable, open."""
+        """Of one that ended without a release: takes the version again if it is free."""
         before = self.tables.submissions[deployment_id]
         row = self.tables.packages[before.package_id]
-        gone = row.status in (Status.DELETED, Status.REJECTED)
-        if before.open or before.completed_at is not None or gone or self._app(row.app_id).deleted:
-            return
-        finished(self._retry(row))
+        if not self._app(row.app_id).deleted:
+            finished(self._retry(row, completed=before.completed_at is not None))
 
-    async def _retry(self, row: Package) -> None:
+    async def _retry(self, row: Package, *, completed: bool) -> None:
         shelf = self.tables.shelf(row.app_id)
-        place = await shelf.place(row.version)
-        if not place.has(row.package_id):
-            if not row.kept:
-                if place != Place():
-                    return  # 409 version_taken
-                holder = await shelf.holder(row.package_id)
-                await shelf.put(row.version, Place(holder))
-            elif row.status not in (Status.STORED, Status.SUPERSEDED):
-                return
-        if row.status is Status.WITHDRAWN:
-            stored = Step.UPLOAD_TO_S3.value in row.done
-            await shelf.change(row.package_id, status=Status.STORED if stored else Status.UPLOADING, withdrawn_at=None)
+        package, place = await shelf.holder(row.package_id), await shelf.place(row.version)
+        try:
+            taken = reclaim(package, place, completed=completed, stored=Step.UPLOAD_TO_S3.value in row.done)
+        except Refused as refused:
+            self.world.tell(f"   refused: {refused.code}")
+            return
+        if taken.place is not None:
+            await shelf.put(row.version, taken.place)
+        if taken.status is not None:
+            await shelf.change(row.package_id, status=taken.status, withdrawn_at=None)
         await self._submit(self.tables.packages[row.package_id], Source.RETRY)
 
     def rollback(self, app_id: UUID) -> None:

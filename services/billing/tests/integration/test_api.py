@@ -162,3 +162,20 @@ async def test_a_grant_is_checked_field_by_field(gateway: Gateway) -> None:
 
 async def test_an_operator_without_account_has_no_credits_to_read(gateway: Gateway) -> None:
     assert (await gateway.call(OPERATOR, "GET", "/api/credits"))[0] == 404
+
+
+async def test_a_quote_is_the_price_of_an_upload_and_what_would_be_left(gateway: Gateway) -> None:
+    account = uuid4()
+    await gateway.call(OPERATOR, "POST", grants(account), json={"amount": 3, "reason": "test"})
+    _, credits_ = await gateway.call(owner(account), "GET", "/api/credits")
+    available = credits_["available"]
+    for size_bytes, cost in ((0, 1), (1_048_576, 1), (1_048_577, 2), (104_857_600, 100)):
+        status, quote = await gateway.call(owner(account), "GET", f"/internal/quote?size_bytes={size_bytes}")
+        left = available - cost
+        assert (status, quote) == (
+            200,
+            {"cost": cost, "available": available, "balance_after": left, "sufficient": left >= 0},
+        )
+    for size in ("", "x", "-1"):
+        status, refusal = await gateway.call(owner(account), "GET", f"/internal/quote?size_bytes={size}")
+        assert (status, refusal["code"]) == (400, "invalid_request")

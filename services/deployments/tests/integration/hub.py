@@ -134,8 +134,11 @@ class Hub:
 
     async def held(self, account: UUID, app: UUID, **more: Any) -> UUID:
         deployment_id = await self.submitted(account, app, **more)
-        await self.says(CreditsReserved(**self.ids(deployment_id), amount=2))
+        await self.reserved(deployment_id)
         return deployment_id
+
+    async def reserved(self, deployment_id: UUID) -> None:
+        await self.says(CreditsReserved(**self.ids(deployment_id), amount=2))
 
     def ids(self, deployment_id: UUID) -> dict[str, Any]:
         return {"deployment_id": deployment_id, "account_id": self.owners[deployment_id], "at": self.now}

@@ -1,69 +1,24 @@
-"""The routes with a caller's signed identity, on a real log."""
+"""One deployment and the figures of the queue, on a real log."""
 
-import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from typing import Any
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import pytest
-from aiohttp.test_utils import TestClient, TestServer
 
 from pac.contracts.base import Step
-from pac.contracts.identity import IDENTITY_HEADER, REQUEST_ID_HEADER, Caller, Scope
 from pac.contracts.topics import ServiceName
-from pac.deployments.api import Api, StatsCache
-from pac.deployments.app import routes_of
+from pac.deployments.api import StatsCache
 from pac.deployments.projections import Deployments
 from pac.deployments.queries import Queries, Thresholds
 from pac.eventlog import Projector
-from pac.servicekit.http import build_http
-from pac.servicekit.identity import IdentitySigner, IdentityVerifier
-from pac.servicekit.metrics import Metrics
 from pac.testkit.postgres import EventLogOf
 
 from .hub import Hub, later
-
-
-@dataclass
-class Served:
-    hub: Hub
-    client: Any
-    signer: IdentitySigner
-
-    async def get(self, path: str, account: UUID | None = None) -> tuple[int, dict[str, Any], Any]:
-        headers = {}
-        if account is not None:
-            caller = Caller(actor="key-1", account_id=account, scopes=frozenset({Scope.READ}))
-            request_id = str(uuid4())
-            headers[REQUEST_ID_HEADER] = request_id
-            headers[IDENTITY_HEADER] = self.signer.sign(
-                caller, audience=ServiceName.DEPLOYMENTS, method="GET", path=path, request_id=request_id
-            )
-        async with self.client.get(path, headers=headers) as response:
-            return response.status, await response.json(), response.headers
-
-
-@asynccontextmanager
-async def serving(hub: Hub, seconds: float = 0.0) -> AsyncIterator[Served]:
-    signer = IdentitySigner(b"s" * 32)
-    queries = Queries(hub.log, Thresholds(), hub.limits.per_account, Deployments().name)
-    api = Api(hub.log, hub.decider, queries, StatsCache(queries, hub.clock, seconds))
-    verifier = IdentityVerifier.from_base64(ServiceName.DEPLOYMENTS, signer.public_key_base64)
-    app = build_http(routes_of(api), verifier=verifier, metrics=Metrics(), stopping=asyncio.Event())
-    async with TestClient(TestServer(app)) as client:
-        yield Served(hub, client, signer)
+from .served import project, serving
 
 
 @pytest.fixture
 async def hub(event_log_of: EventLogOf) -> Hub:
     return Hub(await event_log_of(ServiceName.DEPLOYMENTS))
-
-
-async def project(hub: Hub) -> None:
-    async with hub.log.engine.begin() as connection:
-        await Deployments().apply(connection, await hub.events())
 
 
 async def test_a_deployment_is_answered_with_the_version_of_its_stream(hub: Hub) -> None:

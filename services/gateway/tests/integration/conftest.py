@@ -110,6 +110,7 @@ class Gateway:
     http: aiohttp.ClientSession
     log: EventLog
     subscriptions: Sequence[Subscription] = ()
+    stopping: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
     def url(self) -> str:
@@ -211,7 +212,8 @@ async def serving(
         supervisor = Supervisor(service.metrics)
         supervisor.start(service.readers)
         stack.push_async_callback(supervisor.stop, service.readers, timeout_seconds=1.0)
-        app = build_http(service.routes, verifier=None, metrics=service.metrics, stopping=asyncio.Event())
+        stopping = asyncio.Event()
+        app = build_http(service.routes, verifier=None, metrics=service.metrics, stopping=stopping)
         listener = Listener(app, drain_seconds=0.2)
         await listener.setup()
         stack.push_async_callback(listener.cleanup)
@@ -219,7 +221,7 @@ async def serving(
         http = await stack.enter_async_context(
             aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar(), timeout=aiohttp.ClientTimeout(total=60))
         )
-        yield Gateway(port, http, service.log, service.subscriptions)
+        yield Gateway(port, http, service.log, service.subscriptions, stopping)
 
 
 @asynccontextmanager

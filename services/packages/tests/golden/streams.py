@@ -1,5 +1,6 @@
 """What happened to submissions and to a package of its own, for the rows kept beside this."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -27,6 +28,7 @@ AGENT = UUID("c6a3c8f4-20cf-4a2b-8e35-9c1d7a54e011")
 DEPLOYMENT = UUID("0d4e9a3b-6f28-4c71-8b5a-e7f1c2d3a415")
 BUNDLE = UUID("b2d4f6a8-1c3e-4f50-9274-96b8dafc1e17")
 NEWER = UUID("31c9d5e7-8a64-4b0f-92f7-d4e6a1b3c814")
+FIRST_TRY = UUID("7c1b9e52-3d4f-4a86-b1c7-52e8f09d6a18")
 SHA256 = "b94d27b9934d3e08a52e52d7da7dabfac484efe37a5380ee9088f7ace2efcde9"
 CONTENT = f"packages/{OWNER}/{SHA256}"
 PROBLEMS = (
@@ -85,6 +87,12 @@ STORIES = {
     "submission-of-a-rollback": submission(
         submit(Source.ROLLBACK, (Step.VALIDATE_PACKAGE, Step.UPLOAD_TO_S3, Step.GENERATE_METADATA)),
         Withdraw(DEPLOYMENT, freed=False, at=LATER),
+    ),
+    "submission-of-a-retry": submission(
+        replace(
+            submit(Source.RETRY, (Step.VALIDATE_PACKAGE, Step.UPLOAD_TO_S3), SEALED), billable=False, retry_of=FIRST_TRY
+        ),
+        answer(Described()),
     ),
     "package-superseded": Story(
         ServiceName.PACKAGES,

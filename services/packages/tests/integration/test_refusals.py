@@ -190,12 +190,6 @@ async def test_a_deleted_app_takes_no_more_claims(packages: Packages, tenant: Te
     await packages.nothing_left()
 
 
-async def test_a_dry_run_never_deploys(packages: Packages, tenant: Tenant) -> None:
-    answer = await packages.post(tenant, apkg(), to="/deploy?dry_run=true")
-    assert answer.status == 400
-    await packages.nothing_left()
-
-
 async def test_of_fifty_deploys_of_one_version_at_once_one_is_accepted(packages: Packages, tenant: Tenant) -> None:
     answers = await asyncio.gather(
         *(packages.post(tenant, apkg("1.0.0", {"src/n.py": str(n).encode()}), version="1.0.0") for n in range(50))

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -86,11 +87,18 @@ def test_a_deploy_is_submitted_once() -> None:
 
 
 def test_a_rollback_costs_nothing() -> None:
-    from dataclasses import replace  # noqa: PLC0415 - used once
-
     events = given(SUBMISSION).when(replace(SUBMIT, source=Source.ROLLBACK)).then_types(PackageSubmitted)
     assert isinstance(events[0], PackageSubmitted)
     assert not events[0].billable
+
+
+def test_a_retry_names_its_first_try_and_costs_what_that_did() -> None:
+    first = UUID(int=9)
+    for billable in (True, False):
+        command = replace(SUBMIT, source=Source.RETRY, billable=billable, retry_of=first)
+        (event,) = given(SUBMISSION).when(command).then_types(PackageSubmitted)
+        assert isinstance(event, PackageSubmitted)
+        assert (event.billable, event.retry_of) == (billable, first)
 
 
 def test_each_finding_is_said_with_step_and_attempt() -> None:

@@ -26,6 +26,7 @@ class ErrorCode(StrEnum):
     TOO_SLOW = "too_slow"
     CONFLICT = "conflict"
     PACKAGE_IN_USE = "package_in_use"
+    PACKAGE_NOT_STORED = "package_not_stored"
     DEPLOYMENT_OPEN = "deployment_open"
     NOT_YET_QUEUED = "not_yet_queued"
     TOO_LATE = "too_late"
@@ -67,6 +68,7 @@ ERRORS: dict[ErrorCode, ErrorKind] = {
     ErrorCode.TOO_SLOW: ErrorKind(408, "The upload was too slow", "Try again on a faster connection."),
     ErrorCode.CONFLICT: ErrorKind(409, "Something else changed this at the same moment", "Read it again and repeat."),
     ErrorCode.PACKAGE_IN_USE: ErrorKind(409, "Package is in use", "See `used_by`."),
+    ErrorCode.PACKAGE_NOT_STORED: ErrorKind(409, "Package is not stored", "Retry its deployment, or upload it again."),
     ErrorCode.DEPLOYMENT_OPEN: ErrorKind(409, "A deployment of this is still open", "Repeat when it has ended."),
     ErrorCode.NOT_YET_QUEUED: ErrorKind(409, "Deployment is not queued yet", "Repeat in a moment."),
     ErrorCode.TOO_LATE: ErrorKind(409, "Deployment can no longer be cancelled", "It is being completed."),

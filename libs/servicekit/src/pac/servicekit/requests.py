@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from uuid import NAMESPACE_URL, UUID, uuid5
 
 from aiohttp import hdrs, web
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from pac.contracts.errors import ErrorCode, Refused
 from pac.contracts.identity import Caller
@@ -118,6 +118,27 @@ async def body_in(request: web.Request, model: type[M]) -> M:
         return model.model_validate_json(body or b"{}", strict=True)
     except ValidationError as invalid:
         raise Refused(ErrorCode.INVALID_REQUEST, details=details_of(invalid)) from None
+
+
+def flag_in(request: web.Request, name: str) -> bool:
+    """`?name=true`; absent is false. 400 for anything else than true, false, 1 and 0."""
+    match request.query.get(name, "false").lower():
+        case "true" | "1":
+            return True
+        case "false" | "0":
+            return False
+        case _:
+            raise Refused(ErrorCode.INVALID_REQUEST, details=[f"{name}: true or false"])
+
+
+class Nothing(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+async def nothing_in(request: web.Request) -> None:
+    """For a call without fields: no body, or an empty object. Refused like any other body that is not understood."""
+    if request.can_read_body:
+        await body_in(request, Nothing)
 
 
 # ---- pages -------------------------------------------------------------------------------------------------------

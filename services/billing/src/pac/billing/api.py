@@ -1,5 +1,6 @@
 """In over HTTP: an account reads its credits, an operator grants them."""
 
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from uuid import UUID, uuid4, uuid5
@@ -8,8 +9,10 @@ from aiohttp import web
 
 from pac.billing.accounts import Accounts
 from pac.billing.domain import ACCOUNT, Grant
+from pac.billing.pricing import cost_of
 from pac.billing.queries import Queries, entry_of
-from pac.billing.views import CreditsReply, Entry, EntryReply, GrantRequest
+from pac.billing.views import CreditsReply, Entry, EntryReply, GrantRequest, QuoteReply
+from pac.contracts.base import Source
 from pac.contracts.errors import ErrorCode, Refused
 from pac.contracts.identity import Caller
 from pac.eventlog import Cause, EventLog
@@ -32,6 +35,15 @@ class Api:
                 account_id=account_id, available=balance.available, reserved=balance.reserved, spent=balance.spent
             )
         )
+
+    async def get_quote(self, request: web.Request) -> web.Response:
+        """What a deployment of `?size_bytes=` would cost, and what would be left; the gateway asks, for a dry run."""
+        account_id, size = account_of(caller_of(request)), request.query.get("size_bytes", "")
+        if not re.fullmatch(r"[0-9]{1,15}", size):
+            raise Refused(ErrorCode.INVALID_REQUEST, details=["size_bytes: a whole number"])
+        cost, balance = cost_of(int(size), Source.UPLOAD, billable=True), await self.queries.balance(account_id)
+        left = balance.available - cost
+        return reply(QuoteReply(cost=cost, available=balance.available, balance_after=left, sufficient=left >= 0))
 
     async def get_ledger(self, request: web.Request) -> web.Response:
         account_id = account_of(caller_of(request))

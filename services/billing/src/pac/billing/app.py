@@ -36,5 +36,6 @@ def routes_of(api: Api) -> tuple[Route, ...]:
     return (
         Route("GET", "/api/credits", api.get_credits),
         Route("GET", "/api/credits/ledger", api.get_ledger),
+        Route("GET", "/internal/quote", api.get_quote, internal=True),
         Route("POST", "/api/admin/accounts/{account_id}/credits", api.grant_credits),
     )

@@ -19,6 +19,15 @@ class CreditsReply(Reply):
     spent: int
 
 
+class QuoteReply(Reply):
+    """`balance_after` is below zero where the credits do not suffice."""
+
+    cost: int
+    available: int
+    balance_after: int
+    sufficient: bool
+
+
 class Entry(Sparse):
     model_config = ConfigDict(frozen=True, from_attributes=True)
 

@@ -1,24 +1,30 @@
-"""What the hub answers: one deployment, never stale, and the public figures of the queue, at most a second old."""
+"""What the hub answers: deployments, now and as they were; cancel; the public figures, at most a second old."""
 
 import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import datetime
+from uuid import UUID
 
-from aiohttp import web
+from aiohttp import hdrs, web
 from pydantic import ConfigDict
 from pydantic.alias_generators import to_camel
 
-from pac.contracts.api import DeploymentReply, Reply
+from pac.contracts.api import DeploymentReply, DeploymentView, Reply
 from pac.contracts.base import Moment
 from pac.contracts.deployments import DeploymentEvent
 from pac.contracts.errors import ErrorCode, Refused
-from pac.deployments.domain import Command, Deployment
+from pac.deployments.asked import app_in, as_of_in, bad, has_already, status_in
+from pac.deployments.domain import CancelDeployment, Command, Deployment
+from pac.deployments.history import History
+from pac.deployments.listing import Listing, Wanted
 from pac.deployments.queries import Figures, Level, Queries, Thresholds, health_of
+from pac.deployments.queue import Queue
 from pac.deployments.views import is_queued, queue_view, view_of
-from pac.eventlog import Decider, EventLog
+from pac.eventlog import Decider, EventLog, Recorded
 from pac.servicekit.clock import Clock
-from pac.servicekit.http import caller_of, reply, uuid_in
+from pac.servicekit.http import caller_of, cause_of, cursor_of, nothing_in, page_in, reply, uuid_in
 
 
 class Stats(Reply):
@@ -89,24 +95,74 @@ class StatsCache:
             return self._kept
 
 
+class DeploymentsReply(Reply):
+    deployments: tuple[DeploymentView, ...]
+    next_cursor: str | None
+
+
 @dataclass(frozen=True)
 class Api:
     log: EventLog
     decider: Decider[Deployment, Command, DeploymentEvent]
+    queue: Queue
+    history: History
     queries: Queries
     stats: StatsCache
+    clock: Clock
 
     async def get_deployment(self, request: web.Request) -> web.Response:
         """An unknown id and another account's are the same 404."""
-        caller = caller_of(request)
-        recorded = await self.log.load(self.decider, uuid_in(request, "deployment_id"))
-        now = recorded.state
-        if now.queued is None or now.queued.account_id != caller.account_id:
-            raise Refused(ErrorCode.NOT_FOUND, "Deployment not found")
-        queue = None
-        if is_queued(now):
-            queue = queue_view(now, *await self.queries.place(now.queued.deployment_id))
-        return reply(DeploymentReply(deployment=view_of(now, queue)), version=recorded.version)
+        deployment_id = uuid_in(request, "deployment_id")
+        recorded = await self.history.owned(caller_of(request).account_id, deployment_id)
+        if (as_of := as_of_in(request)) is not None:
+            cause = cause_of(request)
+            then = await self.history.as_of(recorded, as_of, deployment_id=deployment_id, cause=cause)
+            return _shown(request, then, view_of(then.state))
+        if not is_queued(recorded.state):
+            return _shown(request, recorded, view_of(recorded.state))
+        queue = queue_view(
+            recorded.state, *await self.queries.place(deployment_id)
+        )  # moves without an event of its own
+        return reply(DeploymentReply(deployment=view_of(recorded.state, queue)), version=recorded.version)
+
+    async def get_deployments(self, request: web.Request) -> web.Response:
+        account_id = caller_of(request).account_id
+        if account_id is None:
+            raise Refused(ErrorCode.NOT_FOUND, "Account not found")
+        page = page_in(request, (str, str))
+        wanted = Wanted(account_id, app_in(request), status_in(request), page.limit, _place(page.after))
+        listed = await Listing(self.log, self.history, self.queries).page(wanted)
+        cursor = cursor_of(listed.last[0].isoformat(), str(listed.last[1])) if listed.last else None
+        return reply(DeploymentsReply(deployments=listed.views, next_cursor=cursor))
+
+    async def cancel_deployment(self, request: web.Request) -> web.Response:
+        """202 while it can still end without a release, or is ending already; else 409."""
+        await nothing_in(request)
+        deployment_id = uuid_in(request, "deployment_id")
+        await self.history.owned(caller_of(request).account_id, deployment_id)
+        command = CancelDeployment(deployment_id, self.clock())
+        cause, then = cause_of(request), self.queue.record
+        cancelled = await self.log.execute(self.decider, deployment_id, command, cause=cause, then=then)
+        return reply(DeploymentReply(deployment=view_of(cancelled.state)), status=202, version=cancelled.version)
 
     async def get_queue_stats(self, request: web.Request) -> web.Response:  # noqa: ARG002 - the same for everybody
         return reply(await self.stats.get())
+
+
+def _shown(request: web.Request, recorded: Recorded[Deployment], view: DeploymentView) -> web.Response:
+    """304 for a caller who has this version."""
+    if has_already(request, recorded.version):
+        return web.Response(status=304, headers={hdrs.ETAG: f'"{recorded.version}"', hdrs.CACHE_CONTROL: "no-store"})
+    return reply(DeploymentReply(deployment=view), version=recorded.version)
+
+
+def _place(values: tuple[str | int, ...]) -> tuple[datetime, UUID] | None:
+    if not values:
+        return None
+    try:
+        moment, deployment_id = datetime.fromisoformat(str(values[0])), UUID(str(values[1]))
+    except ValueError:
+        raise bad("cursor", "not one that this list has given out") from None
+    if moment.tzinfo is None:
+        raise bad("cursor", "not one that this list has given out")
+    return moment, deployment_id

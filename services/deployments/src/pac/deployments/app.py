@@ -4,7 +4,10 @@ from pac.contracts.topics import ServiceName
 from pac.deployments.api import Api, StatsCache
 from pac.deployments.consumers import Consumers
 from pac.deployments.domain import decider
+from pac.deployments.events import Events
 from pac.deployments.figures import Figures
+from pac.deployments.followers import Followers
+from pac.deployments.history import History
 from pac.deployments.invariants import laws_of_deployments
 from pac.deployments.projections import Deployments
 from pac.deployments.queries import Queries
@@ -27,13 +30,16 @@ def build_service(settings: Settings) -> Service:
     hub, queue = decider(settings.policy), Queue(Figures(metrics.registry))
     projector = Projector(log, Deployments())
     queries = Queries(log, settings.thresholds, settings.parallel_per_account, projector.name)
-    api = Api(log, hub, queries, StatsCache(queries, utc_now))
+    history = History(log, hub)
+    api = Api(log, hub, queue, history, queries, StatsCache(queries, utc_now), utc_now)
+    followers = Followers(log, settings.streams_per_account, settings.streams_overall)
+    events = Events(history, followers, settings.heartbeat_seconds)
     consumers = Consumers(log, hub, queue, utc_now)
     return Service(
         name=ServiceName.DEPLOYMENTS,
         settings=settings,
         log=log,
-        routes=routes_of(api),
+        routes=routes_of(api, events),
         subscriptions=[
             Subscription(ServiceName.GATEWAY, consumers.on_gateway_event),
             Subscription(ServiceName.PACKAGES, consumers.on_package_event),
@@ -44,10 +50,12 @@ def build_service(settings: Settings) -> Service:
             Dispatcher(log, hub, queue, settings.limits, utc_now, settings.dispatch_seconds),
             Sweeper(log, hub, queue, consuming, utc_now, settings.sweep_seconds),
             projector,
+            followers,
         ],
         samples=[
             Sample("queue_deployments_waiting", "Deployments queued", queries.waiting),
             Sample("queue_deployments_with_slot", "Deployments that hold a slot", queries.with_slot),
+            Sample("deployment_event_streams", "Event streams that are open", followers.count),
             Sample("queue_deployments_stuck", "Deployments past their deadline", lambda: queries.stuck(utc_now())),
         ],
         laws=laws_of_deployments(settings.thresholds),
@@ -56,8 +64,11 @@ def build_service(settings: Settings) -> Service:
     )
 
 
-def routes_of(api: Api) -> list[Route]:
+def routes_of(api: Api, events: Events) -> list[Route]:
     return [
         Route("GET", "/api/deployments/queue/stats", api.get_queue_stats, public=True),
+        Route("GET", "/api/deployments", api.get_deployments),
         Route("GET", "/api/deployments/{deployment_id}", api.get_deployment),
+        Route("GET", "/api/deployments/{deployment_id}/events", events.get_events),
+        Route("POST", "/api/deployments/{deployment_id}/cancel", api.cancel_deployment),
     ]

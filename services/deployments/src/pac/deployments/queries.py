@@ -129,12 +129,12 @@ class Queries:
     async def place(self, deployment_id: UUID) -> tuple[Place | None, History]:
         async with self.log.reading() as connection:
             found = (await connection.execute(PLACE, {"deployment_id": deployment_id})).one_or_none()
-            history = await self._history(connection)
-        if found is None:
-            return None, history
-        ahead, running, app_busy = found
+            history = await self.history(connection)
+        return None if found is None else self.place_of(*found), history
+
+    def place_of(self, ahead: int, running: int, app_busy: bool) -> Place:  # noqa: FBT001 - a row's columns
         waits = app_busy or running >= self.parallel_per_account
-        return Place(ahead + 1, ahead // self.parallel_per_account + 1 + int(waits)), history
+        return Place(ahead + 1, ahead // self.parallel_per_account + 1 + int(waits))
 
     async def figures(self, at: datetime) -> Figures:
         async with self.log.reading() as connection:
@@ -143,7 +143,7 @@ class Queries:
             recent = (await connection.execute(FINISHED, {"since": at - timedelta(days=1)})).one()
             if not recent[0]:
                 recent = (await connection.execute(FINISHED, {"since": datetime.min.replace(tzinfo=at.tzinfo)})).one()
-            history = await self._history(connection)
+            history = await self.history(connection)
         return Figures(
             queued=counted.get("queued", 0),
             processing=counted.get("processing", 0),
@@ -172,6 +172,6 @@ class Queries:
         async with self.log.reading() as connection:
             return int((await connection.execute(statement, parameters)).scalar_one())
 
-    async def _history(self, connection: AsyncConnection) -> History:
+    async def history(self, connection: AsyncConnection) -> History:
         number, p50, p90 = (await connection.execute(HISTORY)).one()
         return History(p50, p90) if number >= HISTORY_MIN else History()

@@ -28,6 +28,10 @@ class Settings(ServiceSettings):
     sweep_seconds: float = Field(default=1.0, gt=0)
     dispatch_seconds: float = Field(default=0.5, gt=0)  # the floor; commits wake the dispatcher
 
+    streams_per_account: int = Field(default=20, ge=1)  # open event streams, in one process
+    streams_overall: int = Field(default=1000, ge=1)
+    heartbeat_seconds: float = Field(default=15.0, gt=0, le=50)  # the gateway gives up after 55 s of silence
+
     queue_warning: int = Field(default=100, ge=0)
     failure_rate_warning: float = Field(default=0.10, ge=0, le=1)
     failure_rate_finished_min: int = Field(default=20, ge=1)

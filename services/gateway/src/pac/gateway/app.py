@@ -14,7 +14,8 @@ from pac.gateway.api import Api
 from pac.gateway.auth import AdminKey, ApiKeys, Authentication
 from pac.gateway.believed import Believed
 from pac.gateway.consumers import Consumers
-from pac.gateway.forward import Limits, Upstreams
+from pac.gateway.early import Early
+from pac.gateway.forward import Instead, Limits, Upstreams
 from pac.gateway.gate import Gate
 from pac.gateway.held import Held
 from pac.gateway.instances import Instances
@@ -25,6 +26,7 @@ from pac.gateway.limits import CallLimits, Policy
 from pac.gateway.origins import Origins, normal
 from pac.gateway.owners import Owners
 from pac.gateway.queries import Queries
+from pac.gateway.quote import Quote
 from pac.gateway.routes import ROUTES, Forward, Own
 from pac.gateway.session_settings import JWKS_PATH
 from pac.gateway.sessions import FirstSight, Sessions
@@ -33,7 +35,7 @@ from pac.gateway.status import LastAnswers, Status
 from pac.gateway.throttle import Throttle
 from pac.gateway.tokens import AccessTokens
 from pac.gateway.uses import LastUses
-from pac.servicekit.http import Handler, Route
+from pac.servicekit.http import Handler, Route, flag_in
 from pac.servicekit.identity import IdentitySigner
 from pac.servicekit.invariants import Invariants
 from pac.servicekit.kafka import Subscription
@@ -73,6 +75,8 @@ def build_service(settings: Settings) -> Service:
             timeout_seconds=settings.status_timeout_seconds,
             patience_seconds=settings.status_patience_seconds,
         ),
+        early=Early(upstreams, settings.status_timeout_seconds),
+        quote=Quote(upstreams, settings.status_timeout_seconds),
     )
     return Service(
         name=ServiceName.GATEWAY,
@@ -99,6 +103,8 @@ class Handlers:
     upstreams: Upstreams
     status: Status
     limits: CallLimits
+    early: Early
+    quote: Quote
 
     def handler(self, route: Forward | Own) -> Handler:
         match route:
@@ -123,9 +129,14 @@ class Handlers:
                 self.limits.asked_by_anyone(request)
             caller = await self.gate.admit(request, route)
             with self.limits.upload(caller.account_id) if route.upload else nullcontext():
-                return await self.upstreams.forward(request, route.to, caller)
+                return await self.upstreams.forward(request, route.to, caller, instead=self._instead(route, request))
 
         return forward
+
+    def _instead(self, route: Forward, request: web.Request) -> Instead | None:
+        if route.quoted and flag_in(request, "dry_run"):
+            return self.quote.compose
+        return self.early.refuse if route.early else None
 
     def _status(self, route: Forward) -> Handler:
         async def answer(request: web.Request) -> web.StreamResponse:

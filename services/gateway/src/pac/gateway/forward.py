@@ -1,7 +1,7 @@
 """Hands a request on to the service that serves it, and its answer back. Bodies stream; none is ever held."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Self
@@ -17,14 +17,16 @@ from pac.contracts.topics import ServiceName
 from pac.gateway.headers import to_client, to_service, to_service_for_itself
 from pac.gateway.instances import Instances
 from pac.servicekit.identity import IdentitySigner
-from pac.servicekit.requests import let_body_come, request_id_of
+from pac.servicekit.requests import let_body_come, request_id_of, stopping_of
 
 logger = structlog.get_logger(__name__)
 WATCH_SECONDS = 0.25  # how soon the end of a client that has sent everything is noticed
 ANSWER_MAX_BYTES = 1_048_576
+EVENT_STREAM = "text/event-stream"
 _AWAY = (aiohttp.ClientError, OSError)  # TimeoutError is an OSError
 _NOT_CONNECTED = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
 _REPEATABLE = frozenset({hdrs.METH_GET, hdrs.METH_HEAD})
+Instead = Callable[[web.Request, Caller, aiohttp.ClientResponse], Awaitable[web.StreamResponse | None]]
 
 
 class ClientGone(Exception):  # noqa: N818 - nobody is left to be told
@@ -59,6 +61,7 @@ class Upstreams:
     limits: Limits = Limits()
     _session: aiohttp.ClientSession | None = field(default=None, init=False)
     _fresh: aiohttp.ClientSession | None = field(default=None, init=False)
+    _streams: aiohttp.ClientSession | None = field(default=None, init=False)
 
     async def __aenter__(self) -> Self:
         limit = self.limits.connections
@@ -66,6 +69,8 @@ class Upstreams:
         # What must not be asked twice gets a connection of its own: a kept one may be at its end just now, and then
         # nobody could say what became of the question.
         self._fresh = self._opened(aiohttp.TCPConnector(limit=limit, force_close=True))
+        # Streams of events are long, and bounded by the service: they must not take the places of everybody else.
+        self._streams = self._opened(aiohttp.TCPConnector(limit=0, force_close=True))
         return self
 
     def _opened(self, connector: aiohttp.TCPConnector) -> aiohttp.ClientSession:
@@ -83,16 +88,18 @@ class Upstreams:
         )
 
     async def __aexit__(self, *_: object) -> None:
-        for session in (self._session, self._fresh):
+        for session in (self._session, self._fresh, self._streams):
             if session is not None:
                 await session.close()
-        self._session = self._fresh = None
+        self._session = self._fresh = self._streams = None
 
-    async def forward(self, request: web.Request, to: ServiceName, caller: Caller) -> web.StreamResponse:
+    async def forward(
+        self, request: web.Request, to: ServiceName, caller: Caller, *, instead: Instead | None = None
+    ) -> web.StreamResponse:
         """503 with Retry-After if no process of the service is there; whatever one answers otherwise, early or late.
 
         Another one is asked as long as nothing can have happened yet: not connected, a question that may be repeated,
-        or a body of which nothing was sent.
+        or a body of which nothing was sent. `instead` may put another one in the place of what came.
         """
         if request.headers.get(hdrs.CONTENT_ENCODING, "identity").lower() != "identity":
             raise Refused(ErrorCode.UNSUPPORTED_MEDIA_TYPE, "Send the body without Content-Encoding")
@@ -112,7 +119,8 @@ class Upstreams:
                     break
             else:
                 async with answer:
-                    return await _relay(request, answer)
+                    other = await instead(request, caller, answer) if instead is not None else None
+                    return other if other is not None else await _relay(request, answer)
         raise Refused(ErrorCode.UNAVAILABLE, retry_after_seconds=1)
 
     async def _ask(
@@ -120,6 +128,8 @@ class Upstreams:
     ) -> aiohttp.ClientResponse:
         path = request.rel_url.raw_path_qs
         session = self._session if request.method in _REPEATABLE else self._fresh
+        if EVENT_STREAM in request.headers.get(hdrs.ACCEPT, ""):
+            session = self._streams
         assert session is not None, "used outside of its context"
         return await session.request(
             request.method,
@@ -158,13 +168,8 @@ class Upstreams:
     async def _read(self, url: URL, headers: Mapping[str, str], request_id: str) -> Answer:
         assert self._session is not None, "used outside of its context"
         async with self._session.get(url, headers=headers, allow_redirects=False) as answer:
-            body = bytearray()
-            async for chunk in answer.content.iter_any():
-                body += chunk
-                if len(body) > ANSWER_MAX_BYTES:
-                    raise ConnectionAbortedError("a service answered more than expected")
             shown = to_client(answer.headers, request_id=request_id)
-            return Answer(answer.status, answer.reason or "", shown, bytes(body))
+            return Answer(answer.status, answer.reason or "", shown, await whole(answer))
 
     def _identity(self, request: web.Request, to: ServiceName, caller: Caller, method: str, path: str) -> str:
         request_id = request_id_of(request)
@@ -195,6 +200,16 @@ class _Upload:
             raise
 
 
+async def whole(answer: aiohttp.ClientResponse) -> bytes:
+    """The body of an answer that is small."""
+    body = bytearray()
+    async for chunk in answer.content.iter_any():
+        body += chunk
+        if len(body) > ANSWER_MAX_BYTES:
+            raise ConnectionAbortedError("a service answered more than expected")
+    return bytes(body)
+
+
 def _at(url: str, path: str) -> URL:
     return URL(url + path, encoded=True)  # percent-encoding goes on as it came
 
@@ -204,17 +219,40 @@ async def _relay(request: web.Request, answer: aiohttp.ClientResponse) -> web.St
     response = web.StreamResponse(status=answer.status, reason=answer.reason, headers=headers)
     if (length := answer.headers.get(hdrs.CONTENT_LENGTH)) is not None:
         response.content_length = int(length)
+    read = _watched if answer.content_type == EVENT_STREAM else _as_it_comes
     try:
         await response.prepare(request)
-        while chunk := await answer.content.readany():
+        while chunk := await read(request, answer):
             await response.write(chunk)
         await response.write_eof()
+    except ClientGone:
+        pass  # leaving the answer's context ends the connection to the service, and so its work
     except _AWAY as fault:
         # Too late for another answer: an end without an end tells the client that something is missing.
         if request.transport is not None and not _is_gone(request):
             logger.warning("answer_cut_off", fault=type(fault).__name__)
             request.transport.abort()
     return response
+
+
+async def _as_it_comes(_: web.Request, answer: aiohttp.ClientResponse) -> bytes:
+    return await answer.content.readany()
+
+
+async def _watched(request: web.Request, answer: aiohttp.ClientResponse) -> bytes:
+    """Of a stream that may be silent for long: its client may leave meanwhile, and this process may have to end.
+
+    Then it ends here, as if the service had ended it: between two pieces, and the client takes it up again elsewhere.
+    """
+    task, stopping = asyncio.ensure_future(answer.content.readany()), stopping_of(request)
+    try:
+        while not task.done() and not stopping.is_set():
+            if _is_gone(request):
+                raise ClientGone
+            await asyncio.wait({task}, timeout=WATCH_SECONDS)
+        return task.result() if task.done() else b""
+    finally:
+        task.cancel()
 
 
 async def _unless_gone(request: web.Request, asked: Awaitable[aiohttp.ClientResponse]) -> aiohttp.ClientResponse:

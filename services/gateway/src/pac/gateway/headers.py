@@ -22,7 +22,7 @@ HOP_BY_HOP = frozenset(
 )
 # Credentials end here; what speaks of the way to us is the client's word; Host and Expect are said anew.
 _NOT_TO_SERVICES = frozenset({"authorization", "cookie", "expect", "forwarded", "host", "x-real-ip"})
-_OF_A_QUESTION = (hdrs.ACCEPT, "traceparent")
+_OF_A_QUESTION = (hdrs.ACCEPT, hdrs.IF_NONE_MATCH, "traceparent")
 _NOT_TO_CLIENTS = frozenset({"content-length", "server"})  # the first is set on the answer itself
 _OURS = ("pac-", "x-forwarded-", REQUEST_ID_HEADER.lower())
 

@@ -40,6 +40,8 @@ class Forward(Access):
     """Served by one service. `status`: a poll that must not fail in passing trouble (see status.py).
 
     `upload`: a package comes with it; so many of an account may be on their way at once.
+    `early`: what the service does not know may only not have reached it yet (see early.py). `quoted`: a dry run gets
+    billing's quote (see quote.py).
     """
 
     method: str
@@ -47,6 +49,8 @@ class Forward(Access):
     to: ServiceName
     status: bool = False
     upload: bool = False
+    early: bool = False
+    quoted: bool = False
 
 
 @dataclass(frozen=True)
@@ -60,13 +64,26 @@ class Own(Access):
 
 FORWARDS = (
     Forward("POST", "/api/agent-apps/{app_id}/packages", PACKAGES, scope=Scope.DEPLOY, app=True, upload=True),
-    Forward("POST", "/api/agent-apps/{app_id}/packages/deploy", PACKAGES, scope=Scope.DEPLOY, app=True, upload=True),
+    Forward(
+        "POST",
+        "/api/agent-apps/{app_id}/packages/deploy",
+        PACKAGES,
+        scope=Scope.DEPLOY,
+        app=True,
+        upload=True,
+        quoted=True,
+    ),
     Forward("GET", "/api/agent-apps/{app_id}/packages", PACKAGES, scope=Scope.READ, app=True),
     Forward("GET", "/api/agent-apps/{app_id}/packages/{package_id}", PACKAGES, scope=Scope.READ, app=True),
     Forward("GET", "/api/agent-apps/{app_id}/packages/{package_id}/download", PACKAGES, scope=Scope.READ, app=True),
     Forward("DELETE", "/api/agent-apps/{app_id}/packages/{package_id}", PACKAGES, scope=Scope.DEPLOY, app=True),
+    Forward("POST", "/api/agent-apps/{app_id}/packages/{package_id}/deploy", PACKAGES, scope=Scope.DEPLOY, app=True),
     Forward("GET", "/api/deployments/queue/stats", DEPLOYMENTS, public=True),
+    Forward("GET", "/api/deployments", DEPLOYMENTS, scope=Scope.READ),
     Forward("GET", "/api/deployments/{deployment_id}", DEPLOYMENTS, scope=Scope.READ, status=True),
+    Forward("GET", "/api/deployments/{deployment_id}/events", DEPLOYMENTS, scope=Scope.READ, early=True),
+    Forward("POST", "/api/deployments/{deployment_id}/cancel", DEPLOYMENTS, scope=Scope.DEPLOY, early=True),
+    Forward("POST", "/api/deployments/{deployment_id}/retry", PACKAGES, scope=Scope.DEPLOY),
     Forward("GET", "/api/credits", BILLING, scope=Scope.READ),
     Forward("GET", "/api/credits/ledger", BILLING, scope=Scope.READ),
     Forward("POST", "/api/admin/accounts/{account_id}/credits", BILLING, operator=True, account=True),

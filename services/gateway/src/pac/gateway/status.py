@@ -16,11 +16,13 @@ from aiohttp import web
 from pac.contracts.errors import ErrorCode, Refused
 from pac.contracts.identity import Caller
 from pac.contracts.topics import ServiceName
+from pac.gateway.early import submission_path
 from pac.gateway.forward import Answer, Upstreams
 from pac.servicekit.requests import request_id_of, stopping_of
 
 OK, NOT_FOUND, THROTTLED, FAULT = 200, 404, 429, 500
 HELD_MAX_BYTES = 65_536
+SETTLING_SECONDS = 3.0  # as long deployments waits until a moment that is just over cannot change any more
 _ORDER = {"queued": 0, "processing": 1, "completed": 2, "failed": 2}
 
 
@@ -80,14 +82,15 @@ class Status:
     async def _once(self, request: web.Request, caller: Caller) -> web.Response | None:
         """None when nobody who could know has answered and nothing is held."""
         as_of = "as_of" in request.query  # a question about the past: only the log of deployments can answer it
-        hub = await self._ask(request, caller, ServiceName.DEPLOYMENTS, request.rel_url.raw_path_qs)
+        longer = SETTLING_SECONDS if as_of else 0.0
+        hub = await self._ask(request, caller, ServiceName.DEPLOYMENTS, request.rel_url.raw_path_qs, longer=longer)
         if hub is not None and (hub.status != NOT_FOUND or as_of):
             if hub.status == OK and not as_of:
                 self.last.keep(caller, _id(request), hub)
             return _response(hub)
         if as_of:
             return None
-        early = await self._ask(request, caller, ServiceName.PACKAGES, f"/internal/submissions/{_id(request)}")
+        early = await self._ask(request, caller, ServiceName.PACKAGES, submission_path(request))
         held = self.last.get(caller, _id(request))
         if early is not None and early.status == OK and (held is None or order_of(early) > held.order):
             return _response(early)
@@ -99,10 +102,13 @@ class Status:
             return None  # deployments may know what packages does not (any more)
         return None if early is None else _response(hub)
 
-    async def _ask(self, request: web.Request, caller: Caller, to: ServiceName, path: str) -> Answer | None:
+    async def _ask(
+        self, request: web.Request, caller: Caller, to: ServiceName, path: str, *, longer: float = 0.0
+    ) -> Answer | None:
         """None for an answer that says nothing about the deployment: away, too slow, broken, throttled."""
         try:
-            answer = await self.upstreams.fetch(request, to, path, caller, timeout_seconds=self.timeout_seconds)
+            seconds = self.timeout_seconds + longer
+            answer = await self.upstreams.fetch(request, to, path, caller, timeout_seconds=seconds)
         except OSError:
             return None
         return None if answer.status >= FAULT or answer.status == THROTTLED else answer

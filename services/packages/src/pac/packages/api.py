@@ -12,11 +12,11 @@ from pac.contracts.errors import ErrorCode, Refused
 from pac.eventlog import EventLog
 from pac.packages.domain.package import PACKAGE, Delete
 from pac.packages.domain.versions import Status
-from pac.packages.queries import Queries
+from pac.packages.queries import Queries, account_and_app
 from pac.packages.shelf import Shelf, app_lock
 from pac.packages.views import DeletedReply, PackageReply, PackagesReply, package_view, submission_view
 from pac.servicekit.clock import Clock
-from pac.servicekit.http import caller_of, cause_of, cursor_of, page_in, reply, uuid_in
+from pac.servicekit.http import caller_of, cause_of, cursor_of, flag_in, page_in, reply, uuid_in
 from pac.servicekit.objects import Objects
 
 NOT_FOUND = "Package not found"
@@ -33,7 +33,7 @@ class Api:
     user_wait_seconds: float = 2.0
 
     async def get_packages(self, request: web.Request) -> web.Response:
-        account_id, app_id = _whose(request)
+        account_id, app_id = account_and_app(request)
         page = page_in(request, (str, str), default=200, maximum=1000)
         found = await self.queries.packages(account_id, app_id, limit=page.limit, after=_after(page.after))
         rows = found.rows[: page.limit]
@@ -51,7 +51,7 @@ class Api:
         return reply(PackagesReply(packages=views, next_cursor=cursor))
 
     async def get_package(self, request: web.Request) -> web.Response:
-        account_id, app_id = _whose(request)
+        account_id, app_id = account_and_app(request)
         found = await self.queries.package(account_id, app_id, uuid_in(request, "package_id"))
         row = found.rows[0]
         view = package_view(
@@ -65,7 +65,7 @@ class Api:
 
     async def get_download(self, request: web.Request) -> web.Response:
         """302 to an address that works for a while and is shown nowhere else."""
-        account_id, app_id = _whose(request)
+        account_id, app_id = account_and_app(request)
         found = await self.queries.package(account_id, app_id, uuid_in(request, "package_id"))
         row = found.rows[0]
         key = row.object_key if Step.UPLOAD_TO_S3.value in row.done else row.staging_key
@@ -77,9 +77,9 @@ class Api:
 
     async def delete_package(self, request: web.Request) -> web.Response:
         """Refused (409) while a deployment uses it, or it is the current release and `force` is not given."""
-        account_id, app_id = _whose(request)
+        account_id, app_id = account_and_app(request)
         package_id = uuid_in(request, "package_id")
-        force = _flag(request, "force")
+        force = flag_in(request, "force")
         await self.queries.package(account_id, app_id, package_id)
         await self._unused(app_id, package_id)
         stream = PACKAGE.stream(package_id)
@@ -104,10 +104,7 @@ class Api:
         return reply(DeletedReply())
 
     async def get_submission(self, request: web.Request) -> web.Response:
-        caller = caller_of(request)
-        if caller.account_id is None:
-            raise Refused(ErrorCode.NOT_FOUND, "Deployment not found")
-        row = await self.queries.submission(caller.account_id, uuid_in(request, "deployment_id"))
+        row = await self.queries.submission(caller_of(request).account_id, uuid_in(request, "deployment_id"))
         return reply(submission_view(row))
 
     async def _unused(self, app_id: UUID, package_id: UUID) -> None:
@@ -117,24 +114,6 @@ class Api:
             return True if not (await Shelf(connection, app_id).holder(package_id)).users else None
 
         await self.log.wait_for(free, timeout_seconds=self.user_wait_seconds)
-
-
-def _whose(request: web.Request) -> tuple[UUID, UUID]:
-    """The gateway has looked whether the app of the path is the account's; without its word there is no app."""
-    caller, app_id = caller_of(request), uuid_in(request, "app_id")
-    if caller.account_id is None or caller.app is None or caller.app.id != app_id:
-        raise Refused(ErrorCode.NOT_FOUND, "Agent app not found")
-    return caller.account_id, app_id
-
-
-def _flag(request: web.Request, name: str) -> bool:
-    match request.query.get(name, "false").lower():
-        case "true" | "1":
-            return True
-        case "false" | "0":
-            return False
-        case _:
-            raise Refused(ErrorCode.INVALID_REQUEST, details=[f"{name}: true or false"])
 
 
 def _after(values: tuple[str | int, ...]) -> tuple[datetime, UUID] | None:

@@ -8,12 +8,14 @@ from aiohttp import hdrs
 
 from pac.contracts.topics import ServiceName
 from pac.eventlog import EventLog, Jobs, Worker, create_engine
+from pac.packages.again import Again
+from pac.packages.answering import Answering, Waiting
 from pac.packages.api import Api
 from pac.packages.body import BodyLimits
 from pac.packages.checker import Checker, CheckLimits
 from pac.packages.consumers import Consumers
-from pac.packages.deploy import Deploy, Waiting
-from pac.packages.environment import Sealer
+from pac.packages.deploy import Deploy
+from pac.packages.environment import Sealer, Seals
 from pac.packages.invariants import LAWS_OF_PACKAGES
 from pac.packages.leftovers import Leftovers, Sweep
 from pac.packages.queries import Queries
@@ -31,7 +33,7 @@ from pac.servicekit.service import Service
 STEPS = "steps"
 
 
-def routes_of(api: Api, deploy: Deploy) -> Sequence[Route]:
+def routes_of(api: Api, deploy: Deploy, again: Again) -> Sequence[Route]:
     packages = "/api/agent-apps/{app_id}/packages"
     return (
         Route(hdrs.METH_POST, packages, deploy.post_package, lazy_body=True),
@@ -40,6 +42,8 @@ def routes_of(api: Api, deploy: Deploy) -> Sequence[Route]:
         Route(hdrs.METH_GET, f"{packages}/{{package_id}}", api.get_package),
         Route(hdrs.METH_GET, f"{packages}/{{package_id}}/download", api.get_download),
         Route(hdrs.METH_DELETE, f"{packages}/{{package_id}}", api.delete_package),
+        Route(hdrs.METH_POST, f"{packages}/{{package_id}}/deploy", again.post_stored),
+        Route(hdrs.METH_POST, "/api/deployments/{deployment_id}/retry", again.post_retry),
         Route(hdrs.METH_GET, "/internal/submissions/{deployment_id}", api.get_submission, internal=True),
     )
 
@@ -65,6 +69,10 @@ def build_service(settings: Settings, objects_settings: ObjectsSettings, clock: 
         idle_seconds=settings.upload_idle_seconds,
         minimum_bytes_per_second=settings.upload_minimum_bytes_per_second,
     )
+    sealer = Sealer(base64.b64decode(settings.sealing_public_key.get_secret_value()), settings.fingerprint_key)
+    seals = Seals(sealer, objects, leftovers)
+    waiting = Waiting(settings.decision_wait_seconds, settings.relay_backlog_seconds)
+    answering = Answering(log, waiting, settings.public_url.rstrip("/"))
     deploy = Deploy(
         log=log,
         queries=queries,
@@ -72,12 +80,11 @@ def build_service(settings: Settings, objects_settings: ObjectsSettings, clock: 
         checker=checker,
         submitting=Submitting(log, clock, settings.holder_wait_seconds),
         objects=objects,
-        leftovers=leftovers,
-        sealer=Sealer(base64.b64decode(settings.sealing_public_key.get_secret_value()), settings.fingerprint_key),
-        waiting=Waiting(settings.decision_wait_seconds, settings.relay_backlog_seconds),
-        public_url=settings.public_url.rstrip("/"),
+        seals=seals,
+        answering=answering,
         clock=clock,
     )
+    again = Again(log, queries, objects, seals, answering, clock, settings.holder_wait_seconds)
     consumers = Consumers(log, jobs, clock)
     work = Work(log, objects, leftovers, checker, settings.temp_dir, clock)
     age = timedelta(seconds=settings.staging_age_seconds)
@@ -85,7 +92,7 @@ def build_service(settings: Settings, objects_settings: ObjectsSettings, clock: 
         name=ServiceName.PACKAGES,
         settings=settings,
         log=log,
-        routes=routes_of(Api(log, queries, objects, clock, settings.download_seconds), deploy),
+        routes=routes_of(Api(log, queries, objects, clock, settings.download_seconds), deploy, again),
         subscriptions=(
             Subscription(ServiceName.DEPLOYMENTS, consumers.on_deployments_event),
             Subscription(ServiceName.BILLING, consumers.on_billing_event),

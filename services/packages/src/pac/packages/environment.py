@@ -11,6 +11,8 @@ from uuid import UUID
 from pydantic import SecretStr
 
 from pac.contracts.base import SealedEnvironment
+from pac.packages.leftovers import Leftovers
+from pac.servicekit.objects import Objects
 from pac.servicekit.sealing import environment_context, key_id, seal
 
 
@@ -41,3 +43,25 @@ class Sealer:
         """Equal for equal values of one name in one app; says nothing across names or apps."""
         key = base64.b64decode(self.fingerprint_key.get_secret_value())
         return hmac.new(key, b"\0".join([app_id.bytes, name.encode(), value.encode()]), hashlib.sha256).hexdigest()[:32]
+
+
+@dataclass(frozen=True)
+class Seals:
+    """Sealed before it is stored: what it says stays in this process's memory only as long as the request."""
+
+    sealer: Sealer
+    objects: Objects
+    leftovers: Leftovers
+
+    async def keep(self, environment: Mapping[str, str], deployment_id: UUID, app_id: UUID) -> SealedEnvironment | None:
+        """Stored under a note, which whoever refers to it takes off."""
+        if not environment:
+            return None
+        key = sealed_key(deployment_id)
+        await self.leftovers.note(key)
+        await self.objects.put_bytes(key, self.sealer.seal(environment, deployment_id))
+        return self.sealer.described(environment, deployment_id, app_id)
+
+    async def drop(self, sealed: SealedEnvironment | None) -> None:
+        if sealed is not None:
+            await self.leftovers.remove(sealed.object_key)

@@ -47,6 +47,10 @@ def long_part(name: str, limit_bytes: int) -> Problem:
     return Problem(code="field_too_long", message=f"Field {name} is longer than {limit_bytes} bytes", entry=name)
 
 
+def no_text(name: str) -> Problem:
+    return Problem(code="field_not_text", message=f"Field {name} holds a null byte", entry=name)
+
+
 def missing_file() -> Problem:
     hint = "Send the package as the form's field `file`."
     return Problem(code="file_missing", message="Field file is missing", entry=FILE, hint=hint)
@@ -63,7 +67,7 @@ def read_form(parts: Mapping[str, bytes], faults: tuple[Problem, ...] = ()) -> F
             found.append(Problem(code="field_not_utf8", message=f"Field {name} is not UTF-8 text", entry=name))
             continue
         if "\x00" in text:
-            found.append(Problem(code="field_not_text", message=f"Field {name} holds a null byte", entry=name))
+            found.append(no_text(name))
             continue
         texts[name] = text
     force = texts.get("force_overwrite", "").strip().lower()

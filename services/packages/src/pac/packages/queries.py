@@ -6,16 +6,27 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from aiohttp import web
 from sqlalchemy import Row, select, tuple_
 
 from pac.contracts.errors import ErrorCode, Refused
 from pac.eventlog import EventLog
 from pac.packages.domain.versions import Status
+from pac.packages.durations import estimated_seconds
 from pac.packages.shelf import Shelf, submission_row
 from pac.packages.tables import packages
+from pac.servicekit.http import caller_of, uuid_in
 
 # Manifest and list of files may be megabytes each, and a list shows neither.
 LISTED = tuple(column for column in packages.c if column.name not in {"manifest", "metadata"})
+
+
+def account_and_app(request: web.Request) -> tuple[UUID, UUID]:
+    """The gateway has looked whether the app of the path is the account's; without its word there is no app."""
+    caller, app_id = caller_of(request), uuid_in(request, "app_id")
+    if caller.account_id is None or caller.app is None or caller.app.id != app_id:
+        raise Refused(ErrorCode.NOT_FOUND, "Agent app not found")
+    return caller.account_id, app_id
 
 
 @dataclass(frozen=True)
@@ -55,7 +66,7 @@ class Queries:
                 raise Refused(ErrorCode.NOT_FOUND, "Package not found")
             return await self._found(shelf, [row])
 
-    async def submission(self, account_id: UUID, deployment_id: UUID) -> Row[Any]:
+    async def submission(self, account_id: UUID | None, deployment_id: UUID) -> Row[Any]:
         async with self.log.reading() as connection:
             row = await submission_row(connection, deployment_id)
         if row is None or row.account_id != account_id:
@@ -65,6 +76,12 @@ class Queries:
     async def app_is_deleted(self, app_id: UUID) -> bool:
         async with self.log.reading() as connection:
             return await Shelf(connection, app_id).is_deleted()
+
+    async def estimated_seconds(self, app_id: UUID) -> int:
+        """Of a deployment that would be submitted now."""
+        async with self.log.reading() as connection:
+            app = await Shelf(connection, app_id).app()
+            return await estimated_seconds(connection, app_id, (app.no if app is not None else 0) + 1)
 
     async def _found(self, shelf: Shelf, rows: Sequence[Row[Any]]) -> Found:
         notes = await shelf.notes(row.package_id for row in rows)

@@ -121,10 +121,13 @@ class Shelf:
         fields = {name: getattr(new, name) for name in new.__dataclass_fields__ if name != "release_notes"}
         await self.connection.execute(insert(packages).values(**{"status": Status.UPLOADING, **fields, **more}))
         if new.release_notes:
-            notes = insert(release_notes).values(
-                package_id=new.package_id, account_id=new.account_id, notes=new.release_notes
-            )
-            await self.connection.execute(notes)
+            await self.put_notes(new.package_id, new.account_id, new.release_notes)
+
+    async def put_notes(self, package_id: UUID, account_id: UUID, notes: str) -> None:
+        statement = insert(release_notes).values(package_id=package_id, account_id=account_id, notes=notes)
+        await self.connection.execute(
+            statement.on_conflict_do_update(index_elements=[release_notes.c.package_id], set_={"notes": notes})
+        )
 
     async def change(self, package_id: UUID, **values: Any) -> None:
         await self.connection.execute(update(packages).where(packages.c.package_id == package_id).values(**values))

@@ -4,6 +4,7 @@ Memory stays flat. The temporary file always goes; the staged object goes too, u
 """
 
 import asyncio
+import hashlib
 import os
 import tempfile
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
@@ -62,8 +63,11 @@ class Uploads:
     deadline_seconds: float = 300.0
 
     @asynccontextmanager
-    async def receive(self, request: web.Request) -> AsyncIterator[Received]:
-        """Reads the whole form. Refused for what is not one, is too large or too slow."""
+    async def receive(self, request: web.Request, *, staged: bool = True) -> AsyncIterator[Received]:
+        """Reads the whole form. Refused for what is not one, is too large or too slow.
+
+        Not `staged`: only looked at. Nothing is stored, noted or kept beyond the context.
+        """
         self._refuse_early(request)
         await let_body_come(request)
         key = f"staging/{uuid4()}"
@@ -73,9 +77,10 @@ class Uploads:
         store_away = False
         try:
             with os.fdopen(descriptor, "wb", buffering=0) as file:
-                await self.leftovers.note(key)
+                if staged:
+                    await self.leftovers.note(key)
                 body = BoundedBody(request.content, self.limits, request.content_length)
-                reading = _Reading(self.objects, self.limits, body, key, path, file)
+                reading = _Reading(self.objects if staged else None, self.limits, body, key, path, file)
                 await self._read(reading, request)
             received = Received(read_form(reading.fields, tuple(reading.faults)), reading.staged)
             yield received
@@ -85,7 +90,7 @@ class Uploads:
         finally:
             remove_file(path)
             # What the store did not answer may be there in part, and would not be there to be removed now.
-            if not store_away and (received is None or not received.keep_staged):
+            if staged and not store_away and (received is None or not received.keep_staged):
                 await self._unstage(key)
 
     def _refuse_early(self, request: web.Request) -> None:
@@ -114,9 +119,9 @@ class Uploads:
 
 @dataclass
 class _Reading:
-    """One form while it comes in."""
+    """One form while it comes in; without `objects` its file is only written to `path`."""
 
-    objects: Objects
+    objects: Objects | None
     limits: BodyLimits
     body: BoundedBody
     key: str
@@ -155,11 +160,20 @@ class _Reading:
 
     async def _stage(self, part: BodyPartReader) -> StagedFile:
         async with aclosing(self._blocks(part)) as blocks:
+            if self.objects is None:
+                return await self._measured(blocks)
             reach("staging.before_put")
             stored = await self.objects.put_stream(self.key, blocks)
             reach("staging.after_put")
         assert stored.sha256 is not None
         return StagedFile(self.path, self.key, stored.sha256, stored.size_bytes)
+
+    async def _measured(self, blocks: AsyncIterator[bytes]) -> StagedFile:
+        digest, size_bytes = hashlib.sha256(), 0
+        async for block in blocks:
+            digest.update(block)
+            size_bytes += len(block)
+        return StagedFile(self.path, self.key, digest.hexdigest(), size_bytes)
 
     async def _blocks(self, part: BodyPartReader) -> AsyncGenerator[bytes]:
         """The file's bytes in pieces of about a megabyte, written to the temporary file and counted on the way."""

@@ -53,7 +53,7 @@ class AcceptedPackage(Reply):
     id: UUID
     version: str
     size_bytes: int
-    status: Literal["uploading"] = "uploading"
+    status: ShownStatus = "uploading"
     sha256: str
     warnings: list[dict[str, str]]
 
@@ -67,6 +67,21 @@ class AcceptedReply(Reply):
     deployment: AcceptedDeployment
     package: AcceptedPackage
     tracking: Tracking
+
+
+class DryRunPackage(Reply):
+    version: str
+    size_bytes: int
+    sha256: str
+
+
+class DryRunReply(Reply):
+    """A deploy that would be accepted. The gateway adds billing's quote, if billing can be reached."""
+
+    dry_run: Literal[True] = True
+    package: DryRunPackage
+    warnings: list[dict[str, str]]
+    estimated_duration_seconds: int
 
 
 class DeletedReply(Reply):

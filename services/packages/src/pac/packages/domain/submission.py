@@ -50,6 +50,8 @@ class Submit:
     done: tuple[Step, ...] = ()
     environment: SealedEnvironment | None = None
     force_overwrite: bool = False
+    billable: bool = True
+    retry_of: UUID | None = None
 
 
 @dataclass(frozen=True)
@@ -145,11 +147,12 @@ def _submitted(command: Submit) -> PackageSubmitted:
         size_bytes=command.size_bytes,
         object_key=command.object_key,
         source=command.source,
-        billable=command.source is not Source.ROLLBACK,
+        billable=command.billable and command.source is not Source.ROLLBACK,
         no=command.no,
         done=command.done,
         environment=command.environment,
         force_overwrite=command.force_overwrite,
+        retry_of=command.retry_of,
     )
 
 
