@@ -18,6 +18,7 @@ from pac.servicekit.answers import Failure, error_response, reply
 from pac.servicekit.identity import IdentityVerifier, NotIdentified
 from pac.servicekit.metrics import Metrics
 from pac.servicekit.requests import (
+    ANSWER_HEADERS,
     BODY_LIMITS,
     CALLER,
     REQUEST_ID,
@@ -194,6 +195,8 @@ async def _finish_headers(request: web.Request, response: web.StreamResponse) ->
     request[PREPARED] = True
     response.headers.setdefault(REQUEST_ID_HEADER, request.get(REQUEST_ID, ""))
     response.headers["Server"] = "pac"
+    for name, value in request.get(ANSWER_HEADERS, {}).items():
+        response.headers.setdefault(name, value)
     response.headers.setdefault("X-Content-Type-Options", "nosniff")
     if request.app[STOPPING].is_set():  # the next request of this connection would find nobody
         response.force_close()
