@@ -2,7 +2,7 @@
 
 import typer
 
-from pac.cli.commands import account, bench, deploy, dlq, doctor, log, operate, projections, up
+from pac.cli.commands import account, bench, deploy, dlq, doctor, log, operate, projections, up, verify
 
 
 def build() -> typer.Typer:
@@ -26,5 +26,6 @@ def build() -> typer.Typer:
     app.add_typer(dlq.dlq, name="dlq")
     app.command("deploy")(deploy.deploy)
     app.command("watch")(deploy.watch)
+    app.command("verify")(verify.verify)
     app.command("bench")(bench.bench)
     return app

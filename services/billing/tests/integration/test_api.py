@@ -16,6 +16,7 @@ from pac.billing.app import routes_of
 from pac.contracts.identity import IDENTITY_HEADER, REQUEST_ID_HEADER, Caller, Scope
 from pac.contracts.topics import ServiceName
 from pac.servicekit.http import build_http
+from pac.servicekit.idempotency import Idempotency
 from pac.servicekit.identity import IdentitySigner, IdentityVerifier
 from pac.servicekit.metrics import Metrics
 
@@ -52,6 +53,7 @@ async def gateway(billing: Billing) -> AsyncIterator[Gateway]:
         verifier=IdentityVerifier.from_base64(ServiceName.BILLING, signer.public_key_base64),
         metrics=Metrics(),
         stopping=asyncio.Event(),
+        idempotency=Idempotency.of(billing.log, b"secret of the tests"),
     )
     async with TestClient(TestServer(app)) as client:
         yield Gateway(client, signer)

@@ -42,12 +42,14 @@ PUBLISHED = {
     ("DELETE", "/api/accounts/{account_id}/members/{user_id}"),
     ("POST", "/api/admin/accounts"),
     ("POST", "/api/admin/accounts/{account_id}/api-keys"),
+    ("GET", "/api/deployments/{deployment_id}/proof"),
+    ("GET", "/.well-known/pac-proof-keys"),
     ("GET", "/api/ops/invariants"),
     ("GET", "/healthz"),
     ("GET", "/livez"),
     ("GET", "/readyz"),
 }
-PUBLIC = {"/api/deployments/queue/stats", "/healthz", "/livez", "/readyz"}
+PUBLIC = {"/api/deployments/queue/stats", "/.well-known/pac-proof-keys", "/healthz", "/livez", "/readyz"}
 
 
 def test_every_published_path_is_there_exactly_once() -> None:

@@ -116,6 +116,7 @@ class Packages:
         to: str = "/deploy",
         file_first: bool = True,
         signature: bytes | None = None,
+        key: str | None = None,
         **fields: Any,
     ) -> Answer:
         """Parts in the order of the specification's curl, or of the real client."""
@@ -131,7 +132,8 @@ class Packages:
                 fields = {}
         if signature is not None:
             form.add_field("signature", signature, filename="agent.apkg.sig")
-        return await self.call("POST", tenant.path + to, tenant, data=form)
+        headers = {} if key is None else {"Idempotency-Key": key}
+        return await self.call("POST", tenant.path + to, tenant, data=form, headers=headers)
 
     async def deployed(self, tenant: Tenant, package: bytes, **fields: Any) -> PackageSubmitted:
         answer = await self.post(tenant, package, **fields)
@@ -308,7 +310,11 @@ async def packages_running(
         for resource in service.resources:
             await stack.enter_async_context(resource)
         app = build_http(
-            service.routes, verifier=verifier_of(service), metrics=service.metrics, stopping=running.stopping
+            service.routes,
+            verifier=verifier_of(service),
+            metrics=service.metrics,
+            stopping=running.stopping,
+            idempotency=service.idempotency,
         )
         listener = Listener(app, drain_seconds=1.0)
         await listener.setup()

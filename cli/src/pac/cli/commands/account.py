@@ -83,17 +83,20 @@ def revoke_key(key_id: str, *, state_dir: StateDir = None) -> None:
     say(f"revoked {key_id}")
 
 
-@credits_.command("grant")
+@credits_.command("grant", context_settings={"ignore_unknown_options": True})  # -5 is an amount, no option
 @expected
 def grant(
-    amount: int,
+    amount: Annotated[int, typer.Argument(help="Whole credits; below zero takes back what is still available.")],
     *,
+    key: Annotated[
+        str | None, typer.Option("--key", help="A name of this grant: said again, it grants nothing more.")
+    ] = None,
     account: Account = None,
     reason: Annotated[str, typer.Option("--reason")] = "pac credits grant",
     state_dir: StateDir = None,
     output: Output = Format.TABLE,
 ) -> None:
-    """Give credits to an account (operator)."""
+    """Give credits to an account, or correct a grant (operator)."""
     target = target_of(state_dir)
     account = account or target.needs("account_id")
     made = _call(
@@ -102,7 +105,7 @@ def grant(
         "POST",
         f"/api/admin/accounts/{account}/credits",
         body={"amount": amount, "reason": reason},
-        headers={"Idempotency-Key": str(uuid.uuid4())},
+        headers={"Idempotency-Key": key or str(uuid.uuid4())},
         what="the credits were not granted",
     )
     if output is Format.JSON:

@@ -179,8 +179,9 @@ class Wiring:
         return self.own.get("RUNTIME_NOTIFIER_RUNTIME_SECRET") or self.value("LOCAL_RUNTIME_SECRET")
 
     def _common(self, service: str) -> dict[str, str]:
-        identity = "GATEWAY_IDENTITY_KEY"
+        identity, proof = "GATEWAY_IDENTITY_KEY", variable(service, "PROOF_KEY")
         return {
+            **({} if service == "gateway" else {proof: self.value(proof)}),
             "KAFKA_SERVERS": self.kafka_servers,
             "GATEWAY_PUBLIC_URL": f"http://localhost:{self.ports.public['gateway']}",
             "GATEWAY_IDENTITY_PUBLIC_KEY": identity_public_key(identity, self.value(identity)),

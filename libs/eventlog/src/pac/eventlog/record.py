@@ -38,9 +38,17 @@ def chained(
     metadata: Mapping[str, Any],
     at: datetime,
 ) -> bytes:
-    """sha256(hash before ‖ canonical bytes). Canonical: JSON, keys sorted, no spaces; no floats in any event."""
+    """sha256(hash before ‖ canonical bytes)."""
+    stored = canonical(stream=stream, version=version, type_=type_, data=data, metadata=metadata, at=at)
+    return hashlib.sha256(before + stored).digest()
+
+
+def canonical(
+    *, stream: str, version: int, type_: str, data: Mapping[str, Any], metadata: Mapping[str, Any], at: datetime
+) -> bytes:
+    """What the hash is of: JSON, keys sorted, no spaces; no floats in any event."""
     stored = {"stream": stream, "version": version, "type": type_, "data": data, "metadata": metadata, "at": iso(at)}
-    return hashlib.sha256(before + orjson.dumps(stored, option=orjson.OPT_SORT_KEYS)).digest()
+    return orjson.dumps(stored, option=orjson.OPT_SORT_KEYS)
 
 
 def rows_for(stream: str, head: Head, events: Sequence[Event], cause: Cause) -> tuple[list[Any], Head]:

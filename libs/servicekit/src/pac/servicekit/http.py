@@ -15,6 +15,7 @@ from aiohttp.typedefs import Middleware
 from pac.contracts.errors import ErrorCode, Refused
 from pac.contracts.identity import IDENTITY_HEADER, REQUEST_ID_HEADER, Caller
 from pac.servicekit.answers import Failure, error_response, reply
+from pac.servicekit.idempotency import Idempotency, Replayed
 from pac.servicekit.identity import IdentityVerifier, NotIdentified
 from pac.servicekit.metrics import Metrics
 from pac.servicekit.requests import (
@@ -54,6 +55,7 @@ __all__ = [
     "page_in",
     "reply",
     "request_id_of",
+    "respond",
     "set_caller",
     "stopping_of",
     "uuid_in",
@@ -127,6 +129,8 @@ def _observing(metrics: Metrics) -> Middleware:
 async def _failure_of(request: web.Request, handler: Handler) -> web.StreamResponse | Failure:
     try:
         return await handler(request)
+    except Replayed:
+        raise
     except Refused as refused:
         return Failure.of(refused)
     except web.HTTPException as answer:
@@ -146,8 +150,8 @@ async def _failure_of(request: web.Request, handler: Handler) -> web.StreamRespo
         return Failure.plain(ErrorCode.INTERNAL)
 
 
-@web.middleware
-async def _answer_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
+async def respond(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """The handler's answer, or the one that its refusal or fault becomes."""
     outcome = await _failure_of(request, handler)
     if isinstance(outcome, web.StreamResponse):
         return outcome
@@ -164,7 +168,12 @@ async def _answer_errors(request: web.Request, handler: Handler) -> web.StreamRe
     )
 
 
-def _guarded(route: Route, verifier: IdentityVerifier | None) -> Handler:
+@web.middleware
+async def _answer_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
+    return await respond(request, handler)
+
+
+def _guarded(route: Route, verifier: IdentityVerifier | None, idempotency: Idempotency | None) -> Handler:
     """The route's handler behind the check of who calls; nothing of the body is read before it."""
 
     async def guarded(request: web.Request) -> web.StreamResponse:
@@ -182,7 +191,12 @@ def _guarded(route: Route, verifier: IdentityVerifier | None) -> Handler:
             raise Refused(ErrorCode.UNAUTHENTICATED)
         if not route.lazy_body:
             await let_body_come(request)
-        return await route.handler(request)
+        known: Caller | None = request.get(CALLER)
+        if idempotency is None or known is None:
+            return await route.handler(request)
+        return await idempotency.around(
+            request, known, lambda one: respond(one, route.handler), lazy_body=route.lazy_body
+        )
 
     return guarded
 
@@ -210,6 +224,7 @@ def build_http(
     metrics: Metrics,
     stopping: asyncio.Event,
     middlewares: Sequence[Middleware] = (),
+    idempotency: Idempotency | None = None,
     body_max_size_bytes: int = 1_048_576,
     body_timeout_seconds: float = 30.0,
 ) -> web.Application:
@@ -222,7 +237,7 @@ def build_http(
     app[STOPPING] = stopping
     app.on_response_prepare.append(_finish_headers)
     for route in routes:
-        handler = _guarded(route, verifier)
+        handler = _guarded(route, verifier, idempotency)
         app.router.add_route(route.method, route.path, handler, expect_handler=_no_early_continue)
         if route.method == hdrs.METH_GET:
             app.router.add_route(hdrs.METH_HEAD, route.path, handler, expect_handler=_no_early_continue)

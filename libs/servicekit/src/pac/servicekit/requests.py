@@ -21,6 +21,7 @@ M = TypeVar("M", bound=BaseModel)
 CALLER = web.RequestKey("caller", Caller)
 REQUEST_ID = web.RequestKey("request_id", str)
 ANSWER_HEADERS = web.RequestKey("answer_headers", dict[str, str])  # of whatever is answered, errors too
+BODY = web.RequestKey("body", bytes)
 CONTINUED = web.RequestKey("continued", bool)
 BODY_LIMITS = web.AppKey("body_limits", tuple[int, float])
 STOPPING = web.AppKey("stopping", asyncio.Event)
@@ -76,7 +77,10 @@ async def let_body_come(request: web.Request) -> None:
 
 
 async def body_bytes(request: web.Request) -> bytes:
-    """The whole body, up to the application's limits of size and time."""
+    """The whole body, up to the application's limits of size and time; the same again to whoever asks again."""
+    kept: bytes | None = request.get(BODY)
+    if kept is not None:
+        return kept
     max_bytes, timeout_seconds = request.app[BODY_LIMITS]
     if request.content_length is not None and request.content_length > max_bytes:
         raise Refused(ErrorCode.TOO_LARGE, "The request body is too large", max_size_bytes=max_bytes)
@@ -90,7 +94,8 @@ async def body_bytes(request: web.Request) -> bytes:
                     raise Refused(ErrorCode.TOO_LARGE, "The request body is too large", max_size_bytes=max_bytes)
     except TimeoutError:
         raise Refused(ErrorCode.TOO_SLOW, "The request body came too slowly") from None
-    return bytes(body)
+    request[BODY] = kept = bytes(body)
+    return kept
 
 
 def details_of(invalid: ValidationError) -> list[str]:
@@ -137,7 +142,7 @@ class Nothing(BaseModel):
 
 async def nothing_in(request: web.Request) -> None:
     """For a call without fields: no body, or an empty object. Refused like any other body that is not understood."""
-    if request.can_read_body:
+    if request.can_read_body or request.get(BODY):  # the second: it was read before, to be compared
         await body_in(request, Nothing)
 
 

@@ -15,6 +15,7 @@ from pac.eventlog import ForeignXids, Relay, crashpoints
 from pac.servicekit.broker import kafka_producer
 from pac.servicekit.health import Admin, Check, Health
 from pac.servicekit.http import Route, build_http
+from pac.servicekit.idempotency import ClaimSweep
 from pac.servicekit.identity import IdentityVerifier
 from pac.servicekit.invariants import PATH as INVARIANTS
 from pac.servicekit.invariants import Invariants, LawWatch
@@ -161,6 +162,7 @@ class Running:
             metrics=service.metrics,
             stopping=self.stopping,
             middlewares=service.middlewares,
+            idempotency=service.idempotency,
             body_max_size_bytes=settings.body_max_size_bytes,
             body_timeout_seconds=settings.body_timeout_seconds,
         )
@@ -192,7 +194,9 @@ class Running:
 
     @property
     def _others(self) -> list[Reader]:
-        return [*self.service.readers, *self.subscriptions.readers, LawWatch(self.invariants)]
+        kept = self.service.idempotency
+        sweeps = [] if kept is None else [ClaimSweep(kept.claims)]
+        return [*self.service.readers, *self.subscriptions.readers, LawWatch(self.invariants), *sweeps]
 
     async def _let_relay_finish(self) -> None:
         try:

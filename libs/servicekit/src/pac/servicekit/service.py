@@ -11,6 +11,7 @@ from pac.contracts.topics import ServiceName
 from pac.eventlog import EventLog
 from pac.servicekit.health import Check
 from pac.servicekit.http import Route
+from pac.servicekit.idempotency import Idempotency
 from pac.servicekit.invariants import Law
 from pac.servicekit.kafka import Consuming, Subscription
 from pac.servicekit.metrics import Metrics, Sample
@@ -24,6 +25,7 @@ class Service:
 
     Its events go to Kafka without more being said: whoever runs a service runs its relay. `laws` are its own, beside
     those of every service.
+    `idempotency` keeps what was answered to an Idempotency-Key.
     `consuming` is the object that a sweeper was given in app.py; it is filled in when the subscriptions start.
     """
 
@@ -39,5 +41,6 @@ class Service:
     laws: Sequence[Law] = ()
     middlewares: Sequence[Middleware] = ()
     also_listen: Sequence[tuple[str, int]] = ()
+    idempotency: Idempotency | None = None
     consuming: Consuming = field(default_factory=Consuming)
     metrics: Metrics = field(default_factory=Metrics)

@@ -104,6 +104,8 @@ class ServiceSettings(KafkaSettings):
     log_format: Literal["json", "console"] = Field(default="json", validation_alias="PAC_LOG_FORMAT")
     log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", validation_alias="PAC_LOG_LEVEL")
     pool_size: int = Field(default=10, ge=1, le=200)
+    proof_key: Key32 | None = None  # the seed (Ed25519) that signs what this service says in proofs
+    proof_retired_public_keys: PublicKeys | None = None  # of seeds used before: older proofs still name them
     body_max_size_bytes: int = Field(default=1_048_576, ge=1024)  # of JSON bodies; uploads count for themselves
     body_timeout_seconds: float = Field(default=30.0, gt=0)
     consumer_batch_size: int = Field(default=200, ge=1, le=5000)
@@ -111,6 +113,12 @@ class ServiceSettings(KafkaSettings):
     consumer_wait_seconds: float = Field(default=60.0, gt=0, le=200)  # below Kafka's max.poll.interval of 300 s
     retry_interval_seconds: float = Field(default=1.0, gt=0)
     retry_limit: int = Field(default=8, ge=1)  # tries of a parked message before a copy goes to the dead letters
+
+    @property
+    def idempotency_secret(self) -> bytes:
+        """What fingerprints and kept answers are made with: not in the database, the same for all replicas."""
+        secret = self.proof_key or self.database_url
+        return secret.get_secret_value().encode()
 
 
 def _is_secret(annotation: Any) -> bool:

@@ -116,7 +116,14 @@ class Pac:
                 await asyncio.sleep(0.05)
 
     async def deploy(
-        self, tenant: Tenant, package: Path, version: str | None = None, *, file_first: bool = True, **fields: str
+        self,
+        tenant: Tenant,
+        package: Path,
+        version: str | None = None,
+        *,
+        file_first: bool = True,
+        key: str | None = None,
+        **fields: str,
     ) -> Answer:
         """POST …/packages/deploy, parts in the order of the specification's curl, or of the real client."""
         form = FormData()
@@ -128,7 +135,8 @@ class Pac:
                 form.add_field(name, text)
             if not file_first:
                 form.add_field("file", file, filename="agent.apkg")
-            return await self.call("POST", f"/api/agent-apps/{tenant.app_id}/packages/deploy", tenant.key, data=form)
+            path, headers = f"/api/agent-apps/{tenant.app_id}/packages/deploy", {"Idempotency-Key": key} if key else {}
+            return await self.call("POST", path, tenant.key, data=form, headers=headers)
 
     async def ended(self, deployment: str, key: str, *, patience: float = PATIENCE_SECONDS) -> Json:
         """The deployment once it is completed or failed. Every answer on the way must be a 200."""

@@ -4,12 +4,14 @@ from pac.billing.accounts import Accounts
 from pac.billing.api import Api
 from pac.billing.consumers import Consumers
 from pac.billing.invariants import LAWS_OF_MONEY
-from pac.billing.queries import Queries
+from pac.billing.queries import Queries, movements_of
 from pac.billing.settings import Settings
 from pac.contracts.topics import ServiceName
 from pac.eventlog import EventLog, create_engine
 from pac.servicekit.http import Route
+from pac.servicekit.idempotency import Idempotency
 from pac.servicekit.kafka import Subscription
+from pac.servicekit.proof.serving import Proofs
 from pac.servicekit.service import Service
 
 
@@ -23,12 +25,13 @@ def build_service(settings: Settings) -> Service:
         name=ServiceName.BILLING,
         settings=settings,
         log=log,
-        routes=routes_of(api),
+        routes=(*routes_of(api), *Proofs.of(log, settings, movements_of).routes()),
         subscriptions=(
             Subscription(ServiceName.GATEWAY, consumers.on_gateway_event),
             Subscription(ServiceName.DEPLOYMENTS, consumers.on_deployments_event),
         ),
         laws=LAWS_OF_MONEY,
+        idempotency=Idempotency.of(log, settings.idempotency_secret),
     )
 
 

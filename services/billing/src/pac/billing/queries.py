@@ -1,6 +1,7 @@
 """Reading the books: an account's balance, and its ledger as pages from the newest entry down."""
 
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Select, select
@@ -9,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from pac.billing.books import Balance
 from pac.billing.tables import BALANCES, LEDGER
 from pac.billing.views import Entry, LedgerPage
+from pac.contracts.base import iso
 from pac.eventlog import unavailable
 from pac.servicekit.http import Page, cursor_of
 
@@ -40,6 +42,24 @@ class Queries:
             entries=tuple(Entry.model_validate(row) for row in shown),
             next_cursor=cursor_of(shown[-1].number) if len(rows) > page.limit else None,
         )
+
+
+async def movements_of(connection: AsyncConnection, deployment_id: UUID) -> list[dict[str, Any]]:
+    """What a proof says of the ledger: a deployment's entries with both legs. A reason is never in it."""
+    rows = await connection.execute(
+        select(LEDGER).where(LEDGER.c.deployment_id == deployment_id).order_by(LEDGER.c.number)
+    )
+    return [
+        {
+            "id": str(row.id),
+            "at": iso(row.at),
+            "kind": row.kind,
+            "amount": row.amount,
+            "balance": row.balance,
+            "legs": {row.source: row.source_amount, row.target: row.target_amount},
+        }
+        for row in rows
+    ]
 
 
 async def entry_of(connection: AsyncConnection, entry_id: UUID) -> Entry | None:

@@ -18,8 +18,10 @@ from pac.deployments.sweeper import Sweeper
 from pac.eventlog import EventLog, Projector, create_engine
 from pac.servicekit.clock import utc_now
 from pac.servicekit.http import Route
+from pac.servicekit.idempotency import Idempotency
 from pac.servicekit.kafka import Consuming, Subscription
 from pac.servicekit.metrics import Metrics, Sample
+from pac.servicekit.proof.serving import Proofs
 from pac.servicekit.service import Service
 
 
@@ -39,7 +41,7 @@ def build_service(settings: Settings) -> Service:
         name=ServiceName.DEPLOYMENTS,
         settings=settings,
         log=log,
-        routes=routes_of(api, events),
+        routes=[*routes_of(api, events), *Proofs.of(log, settings).routes()],
         subscriptions=[
             Subscription(ServiceName.GATEWAY, consumers.on_gateway_event),
             Subscription(ServiceName.PACKAGES, consumers.on_package_event),
@@ -60,6 +62,7 @@ def build_service(settings: Settings) -> Service:
         ],
         laws=laws_of_deployments(settings.thresholds),
         consuming=consuming,
+        idempotency=Idempotency.of(log, settings.idempotency_secret),
         metrics=metrics,
     )
 

@@ -1,6 +1,6 @@
 """Accounts and their members: what the gateway serves about them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Any
@@ -14,10 +14,12 @@ from pac.contracts.api import Reply, Request
 from pac.contracts.base import Moment
 from pac.contracts.errors import ErrorCode, Refused
 from pac.contracts.identity import Caller
-from pac.eventlog import EventLog
+from pac.eventlog import EventLog, Transaction
 from pac.gateway.believed import Believed
 from pac.gateway.domain import (
     ACCOUNT,
+    Account,
+    AccountEvent,
     OpenAccount,
     PutMember,
     RemoveMember,
@@ -30,6 +32,7 @@ from pac.gateway.kept import keep_account
 from pac.gateway.names import Name
 from pac.gateway.queries import Queries
 from pac.servicekit.answers import reply
+from pac.servicekit.idempotency import attempt_of
 from pac.servicekit.requests import body_in, cause_of, page_in, uuid_in
 
 PLACE = (str, str)  # a cursor's values: time and id of the last row
@@ -114,10 +117,15 @@ class AccountsApi:
     async def open_account(self, request: web.Request, _caller: Caller) -> web.Response:
         wish = await body_in(request, NewAccount)
         command = OpenAccount(uuid4(), self.now())
-        await self.log.execute(
-            ACCOUNT, command.account_id, command, cause=cause_of(request), then=keep_account(wish.name)
-        )
-        return reply({"account": AccountView(id=command.account_id, name=wish.name, created_at=command.at)}, status=201)
+        view = AccountView(id=command.account_id, name=wish.name, created_at=command.at)
+        answer, keep_row = reply({"account": view}, status=201), keep_account(wish.name)
+
+        async def keep(tx: Transaction, before: Account, events: Sequence[AccountEvent], after: Account) -> None:
+            await keep_row(tx, before, events, after)
+            await attempt_of(request).answer_in(tx.connection, answer)
+
+        await self.log.execute(ACCOUNT, command.account_id, command, cause=cause_of(request), then=keep)
+        return answer
 
     async def suspend_account(self, request: web.Request, _caller: Caller) -> web.Response:
         await body_in(request, Nothing)

@@ -34,8 +34,10 @@ from pac.gateway.domain import (
 from pac.gateway.invariants import LiveLaws
 from pac.gateway.keys import Pepper, new_key
 from pac.gateway.names import Name
+from pac.gateway.proofs import Proofs
 from pac.gateway.tables import agent_apps, api_keys
 from pac.servicekit.answers import reply
+from pac.servicekit.idempotency import attempt_of
 from pac.servicekit.requests import body_in, cause_of, page_in, stopping_of, uuid_in
 
 Scopes = Annotated[frozenset[Scope], Field(min_length=1, strict=False)]
@@ -93,6 +95,7 @@ class NewKeyView(KeyView):
 class Api(AccountsApi):
     pepper: Pepper
     live_laws: LiveLaws
+    proofs: Proofs
 
     # ---- agent apps ---------------------------------------------------------------------------------------------
 
@@ -110,12 +113,14 @@ class Api(AccountsApi):
             "signature_policy": SignaturePolicy.OPTIONAL,
             "created_at": command.at,
         }
+        answer = reply({"agent_app": AppView.model_validate(row)}, status=201)
 
         async def keep(tx: Transaction, _before: App, _events: Sequence[AppEvent], _after: App) -> None:
             await tx.execute(insert(agent_apps).values(row))
+            await attempt_of(request).answer_in(tx.connection, answer)
 
         await self.log.execute(APP, command.agent_app_id, command, cause=cause_of(request), then=keep)
-        return reply({"agent_app": AppView.model_validate(row)}, status=201)
+        return answer
 
     async def get_app(self, request: web.Request, caller: Caller) -> web.Response:
         row = await self.queries.app(uuid_in(request, "app_id"), account_of(caller))
@@ -178,14 +183,16 @@ class Api(AccountsApi):
             created_at=at,
             expires_at=wish.expires_at,
         )
+        answer = reply({"api_key": shown}, status=201)
 
         async def keep(tx: Transaction, _before: Key, _events: Sequence[KeyEvent], _after: Key) -> None:
             row = shown.model_dump(exclude={"key", "prefix", "scopes"})
             row |= {"account_id": account_id, "hash": self.pepper.hash(key.text), "scopes": list(shown.scopes)}
             await tx.execute(insert(api_keys).values(row))
+            await attempt_of(request).answer_in(tx.connection, answer)
 
         await self.log.execute(KEY, command.api_key_id, command, cause=cause_of(request), then=keep)
-        return reply({"api_key": shown}, status=201)
+        return answer
 
     async def revoke_key(self, request: web.Request, caller: Caller) -> web.Response:
         key_id = uuid_in(request, "key_id")
@@ -200,6 +207,14 @@ class Api(AccountsApi):
         await self.log.execute(KEY, key_id, command, cause=cause_of(request), then=close)
         self.believed.forget_key(key_id)
         return reply({"message": "API key revoked successfully"})
+
+    # ---- proofs -------------------------------------------------------------------------------------------------
+
+    async def get_proof(self, request: web.Request, caller: Caller) -> web.Response:
+        return await self.proofs.get(request, caller)
+
+    async def get_proof_keys(self, request: web.Request, caller: Caller) -> web.Response:
+        return reply(await self.proofs.keys(request, caller))
 
     # ---- health -------------------------------------------------------------------------------------------------
 

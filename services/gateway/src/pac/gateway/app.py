@@ -25,6 +25,7 @@ from pac.gateway.keys import Pepper
 from pac.gateway.limits import CallLimits, Policy
 from pac.gateway.origins import Origins, normal
 from pac.gateway.owners import Owners
+from pac.gateway.proofs import Proofs
 from pac.gateway.queries import Queries
 from pac.gateway.quote import Quote
 from pac.gateway.routes import ROUTES, Forward, Own
@@ -35,7 +36,8 @@ from pac.gateway.status import LastAnswers, Status
 from pac.gateway.throttle import Throttle
 from pac.gateway.tokens import AccessTokens
 from pac.gateway.uses import LastUses
-from pac.servicekit.http import Handler, Route, flag_in
+from pac.servicekit.http import Handler, Route, flag_in, respond
+from pac.servicekit.idempotency import Idempotency
 from pac.servicekit.identity import IdentitySigner
 from pac.servicekit.invariants import Invariants
 from pac.servicekit.kafka import Subscription
@@ -58,7 +60,9 @@ def build_service(settings: Settings) -> Service:
     )
     owners = Owners(upstreams, settings.status_kept_answers, timeout_seconds=settings.status_timeout_seconds)
     limits = _call_limits(settings)
+    idempotency = Idempotency.of(log, settings.key_pepper.get_secret_value().encode())
     handlers = Handlers(
+        idempotency=idempotency,
         gate=Gate(Authentication((AdminKey(settings.admin_key), api_keys, sessions)), queries, owners, limits),
         api=Api(
             log,
@@ -66,6 +70,7 @@ def build_service(settings: Settings) -> Service:
             Believed(api_keys, sessions),
             pepper=pepper,
             live_laws=LiveLaws(Invariants(log, laws_of_every_service(log)), upstreams),
+            proofs=Proofs(upstreams),
         ),
         upstreams=upstreams,
         limits=limits,
@@ -90,6 +95,7 @@ def build_service(settings: Settings) -> Service:
         subscriptions=[Subscription(ServiceName.DEPLOYMENTS, Consumers(log).on_deployments_event)],
         readers=[uses],
         resources=[upstreams] if published is None else [upstreams, published],
+        idempotency=idempotency,
         also_listen=[(settings.host, settings.second_port)] if settings.second_port is not None else [],
     )
 
@@ -105,6 +111,7 @@ class Handlers:
     limits: CallLimits
     early: Early
     quote: Quote
+    idempotency: Idempotency
 
     def handler(self, route: Forward | Own) -> Handler:
         match route:
@@ -119,7 +126,14 @@ class Handlers:
 
     def _own(self, route: Own) -> Handler:
         async def serve(request: web.Request) -> web.StreamResponse:
-            return await route.handler(self.api, request, await self.gate.admit(request, route))
+            caller = await self.gate.admit(request, route)
+
+            async def answer(request: web.Request) -> web.StreamResponse:
+                return await route.handler(self.api, request, caller)
+
+            return await self.idempotency.around(
+                request, caller, lambda admitted: respond(admitted, answer), lazy_body=False
+            )
 
         return serve
 

@@ -145,7 +145,14 @@ class Upstreams:
         )
 
     async def fetch(
-        self, request: web.Request, to: ServiceName, path: str, caller: Caller, *, timeout_seconds: float
+        self,
+        request: web.Request,
+        to: ServiceName,
+        path: str,
+        caller: Caller,
+        *,
+        timeout_seconds: float,
+        max_bytes: int = ANSWER_MAX_BYTES,
     ) -> Answer:
         """A GET whose small answer is wanted whole. OSError when the service gives none in time."""
         request_id = request_id_of(request)
@@ -156,7 +163,7 @@ class Upstreams:
             async with asyncio.timeout(timeout_seconds):
                 for url in instances.in_turn():
                     try:
-                        return await self._read(_at(url, path), headers, request_id)
+                        return await self._read(_at(url, path), headers, request_id, max_bytes)
                     except aiohttp.ClientError as away:
                         instances.was_away(url)
                         fault = type(away).__name__
@@ -165,11 +172,11 @@ class Upstreams:
             raise
         raise ConnectionError(f"{to.value} is away ({fault})")
 
-    async def _read(self, url: URL, headers: Mapping[str, str], request_id: str) -> Answer:
+    async def _read(self, url: URL, headers: Mapping[str, str], request_id: str, max_bytes: int) -> Answer:
         assert self._session is not None, "used outside of its context"
         async with self._session.get(url, headers=headers, allow_redirects=False) as answer:
             shown = to_client(answer.headers, request_id=request_id)
-            return Answer(answer.status, answer.reason or "", shown, await whole(answer))
+            return Answer(answer.status, answer.reason or "", shown, await whole(answer, max_bytes))
 
     def _identity(self, request: web.Request, to: ServiceName, caller: Caller, method: str, path: str) -> str:
         request_id = request_id_of(request)
@@ -200,12 +207,12 @@ class _Upload:
             raise
 
 
-async def whole(answer: aiohttp.ClientResponse) -> bytes:
+async def whole(answer: aiohttp.ClientResponse, max_bytes: int = ANSWER_MAX_BYTES) -> bytes:
     """The body of an answer that is small."""
     body = bytearray()
     async for chunk in answer.content.iter_any():
         body += chunk
-        if len(body) > ANSWER_MAX_BYTES:
+        if len(body) > max_bytes:
             raise ConnectionAbortedError("a service answered more than expected")
     return bytes(body)
 

@@ -12,6 +12,7 @@ from aiohttp import web
 from pac.contracts.identity import Caller, Scope
 from pac.contracts.topics import ServiceName
 from pac.gateway.api import Api
+from pac.servicekit.proof.form import PUBLIC_KEYS_PATH
 
 DEPLOYMENTS = ServiceName.DEPLOYMENTS
 PACKAGES = ServiceName.PACKAGES
@@ -106,6 +107,8 @@ OWN = (
     Own("POST", "/api/admin/accounts/{account_id}/suspension", Api.suspend_account, operator=True, account=True),
     Own("DELETE", "/api/admin/accounts/{account_id}/suspension", Api.resume_account, operator=True, account=True),
     Own("POST", "/api/admin/accounts/{account_id}/api-keys", Api.create_key_of_account, operator=True, account=True),
+    Own("GET", "/api/deployments/{deployment_id}/proof", Api.get_proof, scope=Scope.READ),
+    Own("GET", PUBLIC_KEYS_PATH, Api.get_proof_keys, public=True),
     Own("GET", "/api/ops/invariants", Api.get_invariants, operator=True),
     Own("GET", "/healthz", Api.health, public=True),
     Own("GET", "/livez", Api.health, public=True),

@@ -30,9 +30,10 @@ from pac.packages.queries import Queries, account_and_app
 from pac.packages.shelf import Shelf, app_lock, submission_row
 from pac.packages.submitting import Submitted
 from pac.packages.uploads import FIELD_MAX_BYTES
-from pac.packages.views import AcceptedPackage, shown_status
+from pac.packages.views import AcceptedPackage, AcceptedReply, shown_status
 from pac.servicekit.clock import Clock
 from pac.servicekit.http import body_in, caller_of, cause_of, nothing_in, uuid_in
+from pac.servicekit.idempotency import NO_ATTEMPT, Attempt, attempt_of
 from pac.servicekit.objects import ObjectMissing, Objects
 
 logger = structlog.get_logger(__name__)
@@ -56,6 +57,7 @@ class Wish:
     billable: bool = True
     force_overwrite: bool = False
     retry_of: UUID | None = None
+    attempt: Attempt = NO_ATTEMPT
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,8 @@ class Again:
         package_id = uuid_in(request, "package_id")
         await self.queries.package(account_id, app_id, package_id)
         asked = await body_in(request, StoredDeploy)
+        if (known := await self.answering.go_on(request)) is not None:
+            return known
         values = _checked(asked, request)
 
         async def stored(connection: AsyncConnection) -> bool | None:
@@ -84,17 +88,17 @@ class Again:
         await self.log.wait_for(stored, timeout_seconds=self.user_wait_seconds)
         deployment_id = uuid4()
         environment = await self.seals.keep(values, deployment_id, app_id)
-        wish = Wish(deployment_id, Source.STORED, self.clock(), environment)
+        wish = Wish(deployment_id, Source.STORED, self.clock(), environment, attempt=attempt_of(request))
         try:
-            row, submitted = await self._deploy_stored(app_id, package_id, wish, asked.release_notes, cause_of(request))
+            accepted = await self._deploy_stored(app_id, package_id, wish, asked.release_notes, cause_of(request))
         except Refused:
             await self.seals.drop(environment)
             raise
-        return await self._answer(request, row, submitted, wish)
+        return await self.answering.answer(request, accepted)
 
     async def _deploy_stored(
         self, app_id: UUID, package_id: UUID, wish: Wish, notes: str | None, cause: Cause
-    ) -> tuple[Row[Any], Submitted]:
+    ) -> AcceptedReply:
         stream = SUBMISSION.stream(wish.deployment_id)
         async with self.log.transaction(stream, cause=cause, locks=[app_lock(app_id)]) as tx:
             shelf = await _open_shelf(tx, app_id)
@@ -105,13 +109,15 @@ class Again:
                 await shelf.put_notes(package_id, row.account_id, notes)
             if wish.environment is not None:
                 await refer_in(tx.connection, wish.environment.object_key)
-            return row, await _submit(tx, shelf, row, wish)
+            return await self._submitted(tx, shelf, row, wish)
 
     # ---- a deployment that ended without a release -----------------------------------------------------------------
 
     async def post_retry(self, request: web.Request) -> web.Response:
         """A new deployment of the same package, with the same environment, at the cost of its first try."""
         await nothing_in(request)
+        if (known := await self.answering.go_on(request)) is not None:
+            return known
         account_id, retried = caller_of(request).account_id, uuid_in(request, "deployment_id")
         before = await self.queries.submission(account_id, retried)
         first = (await self.log.history(SUBMISSION.stream(retried)))[0].event
@@ -129,18 +135,19 @@ class Again:
             billable=first.billable,
             force_overwrite=first.force_overwrite,
             retry_of=retried,
+            attempt=attempt_of(request),
         )
         async with self.log.reading() as connection:
             package = await Shelf(connection, before.app_id).package(before.package_id)
         assert package is not None
         has_bytes = await self._has_bytes(package)
         app_id, cause = before.app_id, cause_of(request)
-        row, submitted = await self._retry(app_id, before.package_id, retried, wish, cause, has_bytes=has_bytes)
-        return await self._answer(request, row, submitted, wish)
+        accepted = await self._retry(app_id, before.package_id, retried, wish, cause, has_bytes=has_bytes)
+        return await self.answering.answer(request, accepted)
 
     async def _retry(
         self, app_id: UUID, package_id: UUID, retried: UUID, wish: Wish, cause: Cause, *, has_bytes: bool
-    ) -> tuple[Row[Any], Submitted]:
+    ) -> AcceptedReply:
         stream = SUBMISSION.stream(wish.deployment_id)
         async with self.log.transaction(stream, cause=cause, locks=[app_lock(app_id)]) as tx:
             shelf = await _open_shelf(tx, app_id)
@@ -158,7 +165,7 @@ class Again:
                 await shelf.change(package_id, status=taken.status, withdrawn_at=None)
                 row = await shelf.package(package_id)
                 assert row is not None
-            return row, await _submit(tx, shelf, row, wish)
+            return await self._submitted(tx, shelf, row, wish)
 
     async def _has_bytes(self, package: Row[Any]) -> bool:
         try:
@@ -167,7 +174,9 @@ class Again:
             return False
         return True
 
-    async def _answer(self, request: web.Request, row: Row[Any], submitted: Submitted, wish: Wish) -> web.Response:
+    async def _submitted(self, tx: Transaction, shelf: Shelf, row: Row[Any], wish: Wish) -> AcceptedReply:
+        """What is to be answered is kept with the submission, for another attempt of the same request."""
+        submitted = await _submit(tx, shelf, row, wish)
         source, deployment_id = wish.source.value, str(wish.deployment_id)
         logger.info("package_submitted_again", source=source, deployment_id=deployment_id, no=submitted.no)
         package = AcceptedPackage(
@@ -178,7 +187,9 @@ class Again:
             sha256=row.sha256,
             warnings=row.warnings,
         )
-        return await self.answering.answer(request, submitted, row.app_id, package, wish.at)
+        accepted = self.answering.accepted(submitted, row.app_id, package, wish.at)
+        await wish.attempt.bind(tx.connection, accepted.model_dump(mode="json"))
+        return accepted
 
 
 async def _open_shelf(tx: Transaction, app_id: UUID) -> Shelf:

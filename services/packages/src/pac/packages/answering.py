@@ -16,6 +16,7 @@ from pac.packages.shelf import submission_row
 from pac.packages.submitting import Submitted
 from pac.packages.views import AcceptedDeployment, AcceptedPackage, AcceptedReply, Tracking
 from pac.servicekit.http import reply, stopping_of
+from pac.servicekit.idempotency import attempt_of
 
 HANG_SECONDS = 0.5
 
@@ -38,11 +39,9 @@ class Answering:
     waiting: Waiting
     public_url: str
 
-    async def answer(
-        self, request: web.Request, submitted: Submitted, app_id: UUID, package: AcceptedPackage, queued_at: datetime
-    ) -> web.Response:
-        """202: held, ended otherwise, or not known in time. Refused (402) when credits do not suffice."""
-        await self._decided(submitted, request)
+    def accepted(
+        self, submitted: Submitted, app_id: UUID, package: AcceptedPackage, queued_at: datetime
+    ) -> AcceptedReply:
         deployment = AcceptedDeployment(
             id=submitted.deployment_id,
             queued_at=queued_at,
@@ -52,10 +51,21 @@ class Answering:
             status_url=status_url(self.public_url, submitted.deployment_id),
             webhook_url=f"{self.public_url}/api/agent-apps/{app_id}/webhooks",
         )
-        return reply(AcceptedReply(deployment=deployment, package=package, tracking=tracking), status=202)
+        return AcceptedReply(deployment=deployment, package=package, tracking=tracking)
 
-    async def _decided(self, submitted: Submitted, request: web.Request) -> None:
-        looking = asyncio.create_task(self._look(submitted.deployment_id))
+    async def answer(self, request: web.Request, accepted: AcceptedReply) -> web.Response:
+        """202: held, ended otherwise, or not known in time. Refused (402) when credits do not suffice."""
+        await self._decided(accepted.deployment.id, request)
+        return reply(accepted, status=202)
+
+    async def go_on(self, request: web.Request) -> web.Response | None:
+        """The answer to a request whose submission an attempt before this one had committed; else None."""
+        if (outcome := attempt_of(request).outcome) is None:
+            return None
+        return await self.answer(request, AcceptedReply.model_validate(outcome))
+
+    async def _decided(self, deployment_id: UUID, request: web.Request) -> None:
+        looking = asyncio.create_task(self._look(deployment_id))
         stopping = asyncio.create_task(stopping_of(request).wait())
         try:
             # The look ends by itself at its time, unless Postgres hangs in the middle of it.
@@ -71,7 +81,7 @@ class Answering:
                 ErrorCode.INSUFFICIENT_CREDITS,
                 required=row.required,
                 available=row.available,
-                deployment_id=str(submitted.deployment_id),
+                deployment_id=str(deployment_id),
             )
 
     async def _look(self, deployment_id: UUID) -> Row[Any] | None:

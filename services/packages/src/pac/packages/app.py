@@ -26,8 +26,10 @@ from pac.packages.work import Work
 from pac.servicekit.clock import Clock, utc_now
 from pac.servicekit.health import Check
 from pac.servicekit.http import Route
+from pac.servicekit.idempotency import Idempotency
 from pac.servicekit.kafka import Subscription
 from pac.servicekit.objects import Objects, ObjectsSettings
+from pac.servicekit.proof.serving import Proofs
 from pac.servicekit.service import Service
 
 STEPS = "steps"
@@ -92,7 +94,10 @@ def build_service(settings: Settings, objects_settings: ObjectsSettings, clock: 
         name=ServiceName.PACKAGES,
         settings=settings,
         log=log,
-        routes=routes_of(Api(log, queries, objects, clock, settings.download_seconds), deploy, again),
+        routes=(
+            *routes_of(Api(log, queries, objects, clock, settings.download_seconds), deploy, again),
+            *Proofs.of(log, settings).routes(),
+        ),
         subscriptions=(
             Subscription(ServiceName.DEPLOYMENTS, consumers.on_deployments_event),
             Subscription(ServiceName.BILLING, consumers.on_billing_event),
@@ -105,4 +110,5 @@ def build_service(settings: Settings, objects_settings: ObjectsSettings, clock: 
         resources=(objects, checker),
         checks=(Check("objects", objects.check),),
         laws=LAWS_OF_PACKAGES,
+        idempotency=Idempotency.of(log, settings.idempotency_secret),
     )

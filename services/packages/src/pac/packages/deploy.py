@@ -5,6 +5,7 @@ from uuid import UUID, uuid4
 
 import structlog
 from aiohttp import web
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from pac.contracts.errors import ErrorCode, Refused
 from pac.contracts.identity import Caller
@@ -18,10 +19,11 @@ from pac.packages.faults import VERSION_EXISTS, cannot_verify, faulty, only_for_
 from pac.packages.form import Form, missing_file
 from pac.packages.queries import Queries
 from pac.packages.shelf import NewPackage
-from pac.packages.submitting import Existing, Submitting, VersionTaken
+from pac.packages.submitting import Existing, Submitted, Submitting, VersionTaken
 from pac.packages.uploads import Received, StagedFile, Uploads
 from pac.packages.views import (
     AcceptedPackage,
+    AcceptedReply,
     DryRunPackage,
     DryRunReply,
     PackageReply,
@@ -30,6 +32,7 @@ from pac.packages.views import (
 from pac.packages.work import promote
 from pac.servicekit.clock import Clock
 from pac.servicekit.http import caller_of, cause_of, flag_in, reply, uuid_in
+from pac.servicekit.idempotency import attempt_of
 from pac.servicekit.objects import Objects
 
 logger = structlog.get_logger(__name__)
@@ -63,7 +66,11 @@ class Deploy:
     async def post_package(self, request: web.Request) -> web.Response:
         """Stores a package under a version, for a later deployment; validated whole before the answer."""
         caller, app_id = await self._caller(request)
-        async with self.uploads.receive(request) as received:
+        attempt = attempt_of(request)
+        async with self.uploads.receive(request, staged=attempt.is_first) as received:
+            await attempt.read(*received.told)
+            if attempt.outcome is not None:
+                return await self._uploaded(caller, app_id, UUID(str(attempt.outcome["package_id"])))
             checked = await self._checked(caller, app_id, received, whole=True, overwrite=False)
             if received.form.environment or received.form.force_overwrite:
                 name = "environment" if received.form.environment else "force_overwrite"
@@ -71,15 +78,25 @@ class Deploy:
             new = self._new_package(checked)
             await promote(self.objects, checked.file.key, new.object_key, new.size_bytes)
             stored = replace(new, staging_key=None)
+
+            async def keep(connection: AsyncConnection) -> None:
+                await attempt.bind(connection, {"package_id": str(new.package_id)})
+
             try:
-                await self.submitting.upload(stored, described=described(checked.report), cause=cause_of(request))
+                await self.submitting.upload(
+                    stored, described=described(checked.report), cause=cause_of(request), then=keep
+                )
             except VersionTaken as taken:
                 raise self._faulty([VERSION_EXISTS], checked.file, taken.existing) from None
-        found = await self.queries.package(checked.account_id, app_id, new.package_id)
+        logger.info("package_uploaded", package_id=str(new.package_id), size_bytes=new.size_bytes)
+        return await self._uploaded(caller, app_id, new.package_id)
+
+    async def _uploaded(self, caller: Caller, app_id: UUID, package_id: UUID) -> web.Response:
+        assert caller.account_id is not None
+        found = await self.queries.package(caller.account_id, app_id, package_id)
         row = found.rows[0]
         s3_url = self.objects.url(row.object_key)
         view = package_view(row, s3_url=s3_url, notes=found.notes.get(row.package_id), current=False)
-        logger.info("package_uploaded", package_id=str(new.package_id), size_bytes=new.size_bytes)
         return reply(PackageReply(package=view), status=201)
 
     async def post_deploy(self, request: web.Request) -> web.Response:
@@ -88,15 +105,26 @@ class Deploy:
         caller, app_id = await self._caller(request)
         if is_dry:
             return await self._dry_run(request, caller, app_id)
-        async with self.uploads.receive(request) as received:
+        attempt = attempt_of(request)
+        async with self.uploads.receive(request, staged=attempt.is_first) as received:
+            await attempt.read(*received.told)
+            if (known := await self.answering.go_on(request)) is not None:
+                return known
             force = received.form.force_overwrite
             checked = await self._checked(caller, app_id, received, whole=False, overwrite=force)
             deployment_id, new = uuid4(), self._new_package(checked)
             environment = await self.seals.keep(checked.form.environment, deployment_id, app_id)
             received.keep_staged = True
+
+            def accepted(submitted: Submitted) -> AcceptedReply:
+                return self.answering.accepted(submitted, app_id, _package(checked, new.package_id), new.created_at)
+
+            async def keep(connection: AsyncConnection, submitted: Submitted) -> None:
+                await attempt.bind(connection, accepted(submitted).model_dump(mode="json"))
+
             try:
                 submitted = await self.submitting.submit(
-                    new, deployment_id, overwrite=force, environment=environment, cause=cause_of(request)
+                    new, deployment_id, overwrite=force, environment=environment, cause=cause_of(request), then=keep
                 )
             except (VersionTaken, Refused) as refused:
                 received.keep_staged = False
@@ -105,8 +133,7 @@ class Deploy:
                     raise self._faulty([VERSION_EXISTS], checked.file, refused.existing) from None
                 raise
         logger.info("package_submitted", deployment_id=str(deployment_id), size_bytes=new.size_bytes, no=submitted.no)
-        accepted = self._accepted(checked, new.package_id)
-        return await self.answering.answer(request, submitted, app_id, accepted, new.created_at)
+        return await self.answering.answer(request, accepted(submitted))
 
     async def _dry_run(self, request: web.Request, caller: Caller, app_id: UUID) -> web.Response:
         """Every check of a deploy, the whole validation included; nothing is stored, noted or appended.
@@ -114,21 +141,13 @@ class Deploy:
         What it costs, billing knows: the gateway adds it.
         """
         async with self.uploads.receive(request, staged=False) as received:
+            await attempt_of(request).read(*received.told)
             force = received.form.force_overwrite
             checked = await self._checked(caller, app_id, received, whole=True, overwrite=force)
         package = DryRunPackage(version=checked.version, size_bytes=checked.file.size_bytes, sha256=checked.file.sha256)
         seconds = await self.queries.estimated_seconds(app_id)
         warnings = [dumped(warning) for warning in checked.report.warnings]
         return reply(DryRunReply(package=package, warnings=warnings, estimated_duration_seconds=seconds))
-
-    def _accepted(self, checked: Checked, package_id: UUID) -> AcceptedPackage:
-        return AcceptedPackage(
-            id=package_id,
-            version=checked.version,
-            size_bytes=checked.file.size_bytes,
-            sha256=checked.file.sha256,
-            warnings=[dumped(warning) for warning in checked.report.warnings],
-        )
 
     # ---- what was asked for ------------------------------------------------------------------------------------------
 
@@ -186,3 +205,13 @@ class Deploy:
             signature=checked.signature,
             release_notes=checked.form.release_notes,
         )
+
+
+def _package(checked: Checked, package_id: UUID) -> AcceptedPackage:
+    return AcceptedPackage(
+        id=package_id,
+        version=checked.version,
+        size_bytes=checked.file.size_bytes,
+        sha256=checked.file.sha256,
+        warnings=[dumped(warning) for warning in checked.report.warnings],
+    )

@@ -4,6 +4,7 @@ A claim whose holder looks open waits: the holder's end may have been said and n
 """
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -44,6 +45,13 @@ class Submitted:
     estimated_seconds: int
 
 
+Kept = Callable[[AsyncConnection, Submitted], Awaitable[None]]
+
+
+async def nothing_kept(connection: AsyncConnection, submitted: Submitted) -> None:
+    """A request without a key leaves nothing behind for another attempt."""
+
+
 @dataclass(frozen=True)
 class Submitting:
     log: EventLog
@@ -69,8 +77,12 @@ class Submitting:
         overwrite: bool,
         environment: SealedEnvironment | None,
         cause: Cause,
+        then: Kept = nothing_kept,
     ) -> Submitted:
-        """Claims the version and says PackageSubmitted. Raises VersionTaken, or Refused (404) for a deleted app."""
+        """Claims the version and says PackageSubmitted; `then` is done in the same transaction.
+
+        Raises VersionTaken, or Refused (404) for a deleted app.
+        """
         waited = False
         deadline = asyncio.get_running_loop().time() + self.holder_wait_seconds
         while True:
@@ -113,11 +125,20 @@ class Submitting:
                     await tx.decide(SUBMISSION, deployment_id, command)
                     await refer_in(tx.connection, new.staging_key, environment.object_key if environment else None)
                     seconds = await estimated_seconds(tx.connection, new.app_id, no)
-                    return Submitted(deployment_id, new.package_id, no, seconds)
+                    submitted = Submitted(deployment_id, new.package_id, no, seconds)
+                    await then(tx.connection, submitted)
+                    return submitted
             await self._holder_moves(new.app_id, new.version, overwrite=overwrite, deadline=deadline)
             waited = asyncio.get_running_loop().time() >= deadline
 
-    async def upload(self, new: NewPackage, *, described: dict[str, object], cause: Cause) -> None:
+    async def upload(
+        self,
+        new: NewPackage,
+        *,
+        described: dict[str, object],
+        cause: Cause,
+        then: Callable[[AsyncConnection], Awaitable[None]] | None = None,
+    ) -> None:
         """A plain upload, validated and promoted: claims the version for good and says PackageUploaded."""
         stream = PACKAGE.stream(new.package_id)
         async with self.log.transaction(stream, cause=cause, locks=[app_lock(new.app_id)]) as tx:
@@ -139,6 +160,8 @@ class Submitting:
                 at=self.clock(),
             )
             await tx.decide(PACKAGE, new.package_id, command)
+            if then is not None:
+                await then(tx.connection)
 
     async def _place(self, shelf: Shelf, version: str) -> Place:
         if await shelf.is_deleted():

@@ -7,7 +7,7 @@ import asyncio
 import hashlib
 import os
 import tempfile
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
 from contextlib import aclosing, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from io import FileIO
@@ -52,6 +52,12 @@ class Received:
     form: Form
     file: StagedFile | None
     keep_staged: bool = False
+    fields: Mapping[str, bytes] = field(default_factory=dict, repr=False)
+
+    @property
+    def told(self) -> tuple[Mapping[str, bytes], Mapping[str, str]]:
+        """What the form says, however it was cut into parts: fields, and the file by its digest."""
+        return self.fields, {} if self.file is None else {FILE: self.file.sha256}
 
 
 @dataclass(frozen=True)
@@ -82,7 +88,8 @@ class Uploads:
                 body = BoundedBody(request.content, self.limits, request.content_length)
                 reading = _Reading(self.objects if staged else None, self.limits, body, key, path, file)
                 await self._read(reading, request)
-            received = Received(read_form(reading.fields, tuple(reading.faults)), reading.staged)
+            form = read_form(reading.fields, tuple(reading.faults))
+            received = Received(form, reading.staged, fields=reading.fields)
             yield received
         except ObjectsUnavailable:
             store_away = True

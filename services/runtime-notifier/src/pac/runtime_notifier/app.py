@@ -14,9 +14,11 @@ from pac.runtime_notifier.runtime import Runtime
 from pac.runtime_notifier.settings import Settings
 from pac.runtime_notifier.tables import APPS
 from pac.runtime_notifier.watching import Pace, Watch
+from pac.servicekit.idempotency import Idempotency
 from pac.servicekit.kafka import Subscription
 from pac.servicekit.metrics import Sample
 from pac.servicekit.objects import Objects, ObjectsSettings
+from pac.servicekit.proof.serving import Proofs
 from pac.servicekit.service import Service
 
 
@@ -48,6 +50,7 @@ def build_service(settings: Settings, objects_settings: ObjectsSettings) -> Serv
         name=ServiceName.RUNTIME_NOTIFIER,
         settings=settings,
         log=log,
+        routes=Proofs.of(log, settings).routes(),
         subscriptions=(
             Subscription(ServiceName.GATEWAY, consumers.on_gateway_event),
             Subscription(ServiceName.DEPLOYMENTS, consumers.on_deployments_event),
@@ -57,6 +60,7 @@ def build_service(settings: Settings, objects_settings: ObjectsSettings) -> Serv
             Reconciler(log, fleet, runtime, settings.reconcile_seconds),
         ),
         resources=(objects, runtime),
+        idempotency=Idempotency.of(log, settings.idempotency_secret),
         samples=(Sample("runtime_orphans", "Apps that run although nothing should", lambda: orphans(log)),),
     )
 
