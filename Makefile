@@ -1,6 +1,6 @@
 # `make` prints this list. Two commands matter: `make up` runs PAC here, `make test` proves it.
 .DEFAULT_GOAL := help
-.PHONY: help setup up down test test-unit test-integration test-e2e test-chaos test-simulation check holds fmt generate clean
+.PHONY: help setup up down test test-unit test-integration test-e2e test-chaos test-simulation test-extra check holds fmt generate clean
 SHELL := /bin/bash
 PYTHON ?= python3
 export UV_PYTHON_DOWNLOADS = never
@@ -48,6 +48,9 @@ test-chaos: setup ## everything killed, paused and taken away under load (an hou
 
 test-simulation: setup ## the real deciders in 10,000 random orders; SEEDS=… how many, FIRST=… replays from a seed
 	PAC_SIMULATION_SEEDS=$(or $(SEEDS),10000) PAC_SIMULATION_FIRST=$(or $(FIRST),0) $(RUN) pytest -s tests/simulation
+
+test-extra: setup ## what needs more than Python and make, where it is there: node writes the session cookies again
+	$(RUN) python services/gateway/tests/supabase/record.py
 
 check: setup ## format, lint, types, who imports whom, generated files
 	$(RUN) ruff format --check .

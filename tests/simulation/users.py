@@ -1,6 +1,6 @@
-"""What users ask of packages. Deploy and upload are the real `Submitting`; stored deploys and retries go by the real rules
-of `domain/again.py`; rollback has no route yet, so it is said here in the words of `flow.md`, with the real deciders;
-delete is as in `api.py`.
+"""What users ask of packages. Deploy and upload are the real `Submitting`; stored deploys and retries go by the real
+rules; rollback has no route yet, so it is said here in the words of `flow.md`, with the real deciders; delete is as in
+`api.py`.
 """
 
 from collections.abc import Coroutine

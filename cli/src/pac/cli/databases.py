@@ -52,7 +52,9 @@ class ServiceDatabase:
         """Raises Expected when it cannot be reached, now or later, or is not migrated."""
         from pac.contracts.topics import ServiceName  # noqa: PLC0415 (slow to import)
         from pac.eventlog import EventLog, LogUnavailable, create_engine  # noqa: PLC0415
+        from pac.servicekit.memory import collect_seldom  # noqa: PLC0415
 
+        collect_seldom()  # as services do: whole logs are read here
         await self.look()
         log = EventLog(create_engine(self.url, pool_size=CONNECTIONS), ServiceName(self.service.value))
         try:

@@ -148,6 +148,35 @@ async def test_a_crash_parks_its_key_in_order_while_other_keys_flow(bench: Bench
         assert of(sick, await effects(consumers.log)) == [1, 2, 3, 4, 5]
 
 
+async def test_a_client_that_has_died_is_replaced(bench: Bench) -> None:
+    """aiokafka's task of group membership survives Kafka's errors only; seen with a broker killed again and again."""
+    consumers = await bench.consumers()
+    [(app, stream)] = apps(1)
+    async with running(bench.service(consumers)) as client:
+        await bench.kafka.publish(stream.say(changed(app, 1)))
+
+        async def heard(count: int) -> bool:
+            return len(of(app, await effects(consumers.log))) == count
+
+        await until(lambda: heard(1))
+        broken = client.running.subscriptions.client
+        assert broken is not None
+
+        async def fails() -> None:
+            raise KeyError("a connection that is gone")
+
+        broken._coordinator.ensure_coordinator_known = fails
+        broken._coordinator.coordinator_dead()
+
+        async def has_died() -> bool:
+            return isinstance(broken.died_of(), KeyError)
+
+        await until(has_died)
+        await bench.kafka.publish(stream.say(changed(app, 2)))
+        await until(lambda: heard(2))
+        assert client.running.subscriptions.client is not broken
+
+
 async def test_what_stays_broken_gets_a_copy_among_the_dead_letters_and_holds_its_key(bench: Bench) -> None:
     consumers = await bench.consumers()
     [(sick, stream)] = apps(1)

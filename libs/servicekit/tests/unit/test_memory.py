@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from pac.servicekit.memory import YOUNG, collect_seldom
+from pac.servicekit.memory import YOUNG, collect_seldom, collecting_seldom
 
 
 @pytest.fixture(autouse=True)
@@ -33,3 +33,11 @@ def test_cycles_are_still_found() -> None:
     gc.collect()
     Knot()
     assert gc.collect() >= 1
+
+
+def test_for_a_while_and_then_as_before() -> None:
+    before = gc.get_threshold()
+    with collecting_seldom():
+        assert gc.get_threshold()[0] == YOUNG
+    assert gc.get_threshold() == before
+    assert gc.get_freeze_count() == 0

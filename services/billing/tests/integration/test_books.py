@@ -1,4 +1,4 @@
-"""An account's books over HTTP while they move: one position, pages without gap or double, corrections in limits."""
+"""An account's books over HTTP while they move: one position, pages without gap, corrections within limits."""
 
 import asyncio
 import itertools

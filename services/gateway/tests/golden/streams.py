@@ -14,8 +14,13 @@ from pac.gateway.domain import (
     CreateKey,
     DeleteApp,
     OpenAccount,
+    PutMember,
+    RemoveMember,
+    ResumeAccount,
     RevokeKey,
+    Role,
     SignaturePolicy,
+    SuspendAccount,
 )
 from pac.testkit.golden import Story
 
@@ -28,8 +33,20 @@ CREATED = CreateApp(AGENT, OWNER, NOON)
 SIGNED = ChangeApp(AGENT, OWNER, LATER, SignaturePolicy.REQUIRED)
 KEY_CREATED = CreateKey(API_KEY, OWNER, frozenset({Scope.DEPLOY, Scope.READ}), NOON + timedelta(days=365), NOON)
 
+GUEST = UUID("0d5e1c77-31f5-4c0e-8f0b-2a6c1e9b7d13")
+MEMBERS = (
+    OpenAccount(OWNER, NOON, AGENT),
+    PutMember(OWNER, GUEST, Role.VIEWER, NOON),
+    PutMember(OWNER, GUEST, Role.MEMBER, LATER),
+    RemoveMember(OWNER, GUEST, LATER),
+)
+
+SUSPENDED = (OpenAccount(OWNER, NOON), SuspendAccount(OWNER, NOON), ResumeAccount(OWNER, LATER))
+
 STORIES = {
     "account-opened": Story(ServiceName.GATEWAY, ACCOUNT, OWNER, (OpenAccount(OWNER, NOON),)),
+    "account-with-members": Story(ServiceName.GATEWAY, ACCOUNT, OWNER, MEMBERS),
+    "account-suspended": Story(ServiceName.GATEWAY, ACCOUNT, OWNER, SUSPENDED),
     "app-signed": Story(ServiceName.GATEWAY, APP, AGENT, (CREATED, SIGNED)),
     "app-deleted": Story(ServiceName.GATEWAY, APP, AGENT, (CREATED, SIGNED, DeleteApp(AGENT, OWNER, LATER))),
     "key-created": Story(ServiceName.GATEWAY, KEY, API_KEY, (KEY_CREATED,)),

@@ -26,8 +26,10 @@ from pac.servicekit.http import build_http
 from pac.servicekit.identity import IdentitySigner, IdentityVerifier
 from pac.servicekit.kafka import Subscription
 from pac.servicekit.listener import Listener
+from pac.servicekit.supervision import Supervisor
 from pac.testkit.laws import broken_laws
 from pac.testkit.postgres import Database, DatabaseOf, PostgresServer
+from pac.testkit.supabase import Issuer
 
 ADMIN_KEY = "operator-of-the-tests"
 SIGNER = IdentitySigner(bytes(range(32)))
@@ -197,6 +199,8 @@ async def serving(
         "deployments_url": deployments.url,
         "billing_url": billing.url,
         "runtime_notifier_url": "http://127.0.0.1:9",
+        "key_use_interval_seconds": 0.05,
+        "refused_requests_burst": 100_000,  # the matrix tries a lot
         **changes,
     }
     service = build_service(Settings(**wanted))
@@ -205,6 +209,9 @@ async def serving(
         stack.push_async_callback(service.log.close)
         for resource in service.resources:
             await stack.enter_async_context(resource)
+        supervisor = Supervisor(service.metrics)
+        supervisor.start(service.readers)
+        stack.push_async_callback(supervisor.stop, service.readers, timeout_seconds=1.0)
         stopping = asyncio.Event()
         app = build_http(service.routes, verifier=None, metrics=service.metrics, stopping=stopping)
         listener = Listener(app, drain_seconds=0.2)
@@ -250,3 +257,20 @@ async def own_stage(database_of: DatabaseOf) -> AsyncIterator[Stage]:
     """With a database that nobody else writes to."""
     async with staged(await database_of("pac.gateway")) as ready:
         yield ready
+
+
+@dataclass(frozen=True)
+class SessionStage:
+    """A gateway that serves sessions as well, and who issues them; one for all tests of the matrix."""
+
+    stage: Stage
+    gateway: Gateway
+    issuer: Issuer
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def lasting(shared_database: Database) -> AsyncIterator[SessionStage]:
+    async with staged(shared_database) as stage, Issuer().serving() as issuer:
+        secret = SecretStr(issuer.secret)
+        async with stage.another(supabase_issuer=issuer.url, supabase_jwt_secret=secret) as gateway:
+            yield SessionStage(stage, gateway, issuer)

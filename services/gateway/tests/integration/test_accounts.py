@@ -75,8 +75,24 @@ async def test_a_key_is_shown_once(stage: "Stage") -> None:
     listed = await stage.gateway.call("GET", "/api/api-keys", mine.key)
     assert key["key"].encode() not in listed.body
     assert [row["name"] for row in listed.json["api_keys"]] == ["test", "ci"]
-    assert listed.json["api_keys"][0]["last_used_at"] is not None
-    assert listed.json["api_keys"][1]["last_used_at"] is None
+    assert listed.json["api_keys"][1] == {name: value for name, value in key.items() if name != "key"}
+    assert (key["prefix"], key["last_used_at"], key["expires_at"]) == ("pac_", None, None)
+
+    async def shown_as_used() -> bool:
+        shown = (await stage.gateway.call("GET", "/api/api-keys", mine.key)).json["api_keys"]
+        assert shown[1]["last_used_at"] is None
+        return shown[0]["last_used_at"] is not None
+
+    await stage.until(shown_as_used)
+
+
+async def test_a_revoked_keys_name_is_erased(stage: "Stage") -> None:
+    mine = await stage.gateway.account()
+    other = await stage.gateway.key(mine.account_id, name="Grace's laptop")
+    await stage.gateway.call("DELETE", f"/api/api-keys/{other['id']}", mine.key)
+    async with await psycopg.AsyncConnection.connect(stage.database.superuser_url) as connection:
+        cursor = await connection.execute("SELECT name FROM state.api_keys WHERE id = %s", [other["id"]])
+        assert await cursor.fetchall() == [("",)]
 
 
 async def test_neither_names_nor_keys_are_in_the_log(stage: "Stage") -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from pac.gateway.app import build_service
+from pac.gateway.jwks import PublishedKeys
 from pac.gateway.settings import Settings
 from pac.servicekit.settings import InvalidSettings, read_settings
 
@@ -45,32 +46,70 @@ async def test_a_second_port_is_a_setting(environment: pytest.MonkeyPatch) -> No
     await service.log.close()
 
 
-async def test_settings_of_sessions_are_taken_and_said_to_do_nothing_yet(
-    environment: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+async def test_a_name_of_the_issuer_is_enough_to_find_its_keys(environment: pytest.MonkeyPatch) -> None:
+    environment.setenv("GATEWAY_SUPABASE_ISSUER", "https://x.supabase.co/auth/v1/")
+    service = build_service(read_settings(Settings))
+    (keys,) = [resource for resource in service.resources if isinstance(resource, PublishedKeys)]
+    assert keys.url == "https://x.supabase.co/auth/v1/.well-known/jwks.json"
+    await service.log.close()
+
+
+async def test_settings_of_sessions_may_be_files_or_empty(environment: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "secret").write_text("secret-of-supabase\n")
-    environment.setenv("GATEWAY_SUPABASE_ISSUER", "https://x.supabase.co/auth/v1")
-    environment.setenv("GATEWAY_SUPABASE_JWKS_URL", "https://x.supabase.co/auth/v1/.well-known/jwks.json")
+    environment.setenv("GATEWAY_SUPABASE_ISSUER", "")
+    environment.setenv("GATEWAY_SUPABASE_JWKS_URL", "")
     environment.setenv("GATEWAY_SUPABASE_JWT_SECRET_FILE", str(tmp_path / "secret"))
-    service = build_service(read_settings(Settings))
-    for resource in service.resources:
-        async with resource:
-            pass
-    said = capsys.readouterr().out
-    assert said.count("sessions_not_served_yet") == 1
-    assert "GATEWAY_SUPABASE_JWT_SECRET" in said
-    assert "secret-of-supabase" not in said + repr(service.settings)
+    settings = read_settings(Settings)
+    assert settings.supabase_jwt_secret is not None
+    assert "secret-of-supabase" not in repr(settings)
+    service = build_service(settings)
+    assert not [resource for resource in service.resources if isinstance(resource, PublishedKeys)]
     await service.log.close()
 
 
-@pytest.mark.usefixtures("environment")
-async def test_without_settings_of_sessions_nothing_is_said(capsys: pytest.CaptureFixture[str]) -> None:
-    service = build_service(read_settings(Settings))
-    for resource in service.resources:
-        async with resource:
-            pass
-    assert "sessions" not in capsys.readouterr().out
-    await service.log.close()
+@pytest.mark.parametrize(
+    ("name", "value", "fault"),
+    [
+        ("ISSUER", "x.supabase.co", "must look like https://host/path"),
+        (
+            "ISSUER",
+            "https://x.supabase.co/auth/v1/.well-known/jwks.json",
+            "must be the issuer, such as https://<ref>.supabase.co/auth/v1, not its set of keys",
+        ),
+        ("JWKS_URL", "https://user:secret@x.supabase.co/jwks", "must look like https://host/path"),
+        ("JWKS_URL", "https://y.supabase.co/jwks", "belongs to another project than GATEWAY_SUPABASE_ISSUER"),
+        (
+            "JWT_SECRET",
+            "eyJhbGciOiJIUzI1NiJ9.eyJyb2xlIjoiYW5vbiJ9.c2VjcmV0",
+            "is a token (the key `anon` or `service_role`?), not the secret that signs them",
+        ),
+        (
+            "JWT_SECRET",
+            "-----BEGIN PUBLIC KEY-----",
+            "is a key of another kind: public keys are read from GATEWAY_SUPABASE_JWKS_URL",
+        ),
+        ("JWT_SECRET", "short", "must have at least 16 characters"),
+    ],
+)
+def test_settings_of_sessions_that_cannot_be_meant_are_refused(
+    environment: pytest.MonkeyPatch, name: str, value: str, fault: str
+) -> None:
+    environment.setenv("GATEWAY_SUPABASE_ISSUER", "https://x.supabase.co/auth/v1")
+    environment.setenv(f"GATEWAY_SUPABASE_{name}", value)
+    with pytest.raises(InvalidSettings) as invalid:
+        read_settings(Settings)
+    assert invalid.value.faults == [f"GATEWAY_SUPABASE_{name}: {fault}"]
+
+
+def test_origins_that_are_trusted_with_sessions_need_sessions(environment: pytest.MonkeyPatch) -> None:
+    environment.setenv("GATEWAY_TRUSTED_ORIGINS", "https://app.example, https://other.example")
+    with pytest.raises(InvalidSettings, match="no setting of sessions"):
+        read_settings(Settings)
+    environment.setenv("GATEWAY_SUPABASE_ISSUER", "https://x.supabase.co/auth/v1")
+    assert read_settings(Settings).trusted_origins == "https://app.example,https://other.example"
+    environment.setenv("GATEWAY_TRUSTED_ORIGINS", "app.example")
+    with pytest.raises(InvalidSettings, match="must be origins"):
+        read_settings(Settings)
 
 
 @pytest.mark.parametrize(

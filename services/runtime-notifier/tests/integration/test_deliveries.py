@@ -65,7 +65,7 @@ async def test_what_stays_unclear_is_left_to_the_hubs_deadline(make_notifier: Ma
 
     async def given_up() -> bool:
         async with notifier.log.reading() as connection:
-            return (await connection.execute(text("SELECT status FROM state.wires"))).scalar_one() == "failed"
+            return bool((await connection.execute(text("SELECT status FROM state.wires"))).scalar_one() == "failed")
 
     await notifier.until(given_up, "nobody waits for it any longer")
     assert await notifier.events(deployment_id) == []

@@ -87,7 +87,7 @@ async def test_ready_long_after_it_was_given_up_is_undone_too(
     async def given_up() -> bool:
         async with notifier.log.reading() as connection:
             statement = text("SELECT status FROM state.wires WHERE id = :id")
-            return (await connection.execute(statement, {"id": f"{second}-a1"})).scalar_one() == "failed"
+            return bool((await connection.execute(statement, {"id": f"{second}-a1"})).scalar_one() == "failed")
 
     await notifier.until(given_up, "nobody waits for it any longer")
     await notifier.abort(app_id, second)

@@ -20,6 +20,7 @@ class ErrorCode(StrEnum):
     INSUFFICIENT_CREDITS = "insufficient_credits"
     FORBIDDEN = "forbidden"
     FOREIGN_ORIGIN = "foreign_origin"
+    ACCOUNT_SUSPENDED = "account_suspended"
     NOT_FOUND = "not_found"
     METHOD_NOT_ALLOWED = "method_not_allowed"
     TOO_SLOW = "too_slow"
@@ -54,11 +55,14 @@ ERRORS: dict[ErrorCode, ErrorKind] = {
     ErrorCode.UNAUTHENTICATED: ErrorKind(
         401,
         "Invalid API key or session",
-        "Send `Authorization: Bearer pac_…` with a key that is live.",
+        "Send `Authorization: Bearer pac_…` with a live key, or a live session.",
     ),
     ErrorCode.INSUFFICIENT_CREDITS: ErrorKind(402, "Insufficient credits", "Ask the operator for a grant of credits."),
     ErrorCode.FORBIDDEN: ErrorKind(403, "Not allowed with this key", "Use a key that has the scope named in `scope`."),
     ErrorCode.FOREIGN_ORIGIN: ErrorKind(403, "Writing with a session cookie from another site is refused"),
+    ErrorCode.ACCOUNT_SUSPENDED: ErrorKind(
+        403, "This account is suspended: it can be read, but nothing of it changed", "Ask the operator."
+    ),
     ErrorCode.NOT_FOUND: ErrorKind(404, "Not found", "Check the id; what belongs to another account is not shown."),
     ErrorCode.METHOD_NOT_ALLOWED: ErrorKind(405, "Method not allowed"),
     ErrorCode.TOO_SLOW: ErrorKind(408, "The upload was too slow", "Try again on a faster connection."),

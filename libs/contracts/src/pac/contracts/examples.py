@@ -18,6 +18,7 @@ BY_NAME: Final[Mapping[str, Any]] = {
     "deployment_id": DEPLOYMENT,
     "grant_id": "f7a2b4c6-d8e0-4f13-a5b7-c9d1e3f50516",
     "package_id": "b2d4f6a8-1c3e-4f50-9274-96b8dafc1e17",
+    "user_id": "3a7d5b1f-9c2e-4e80-8d46-51f7b3a9c201",
     "retry_of": "9f1e3d5c-7b9a-4082-b4d6-f8a0c2e41618",
     "webhook_id": "4c6e8a0b-2d4f-4163-8597-b9dbfd1f3519",
     # when
@@ -62,6 +63,7 @@ BY_NAME: Final[Mapping[str, Any]] = {
     "deploy_policy": "members",
     "kind": "operator",
     "required": 5,
+    "role": "member",
     "scopes": ["deploy", "read"],
     "secrets_version": 4,
     "signature_policy": "required",

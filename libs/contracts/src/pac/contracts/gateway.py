@@ -1,4 +1,4 @@
-"""Facts published by gateway: accounts, agent apps and API keys. No names or addresses of people, ever."""
+"""Facts published by gateway: accounts, their members, agent apps, API keys. No names or addresses of people, ever."""
 
 from typing import Annotated, Literal
 from uuid import UUID
@@ -10,6 +10,35 @@ from pac.contracts.base import Event, Moment
 
 class AccountOpened(Event):
     type: Literal["AccountOpened"] = "AccountOpened"
+
+
+class AccountSuspended(Event):
+    """By the operator: from now on the account is read, and nothing of it is changed."""
+
+    type: Literal["AccountSuspended"] = "AccountSuspended"
+
+
+class AccountResumed(Event):
+    type: Literal["AccountResumed"] = "AccountResumed"
+
+
+class MemberAdded(Event):
+    """`user_id` is the opaque id that the issuer of sessions gives a user. `role`: `owner`, `member` or `viewer`."""
+
+    type: Literal["MemberAdded"] = "MemberAdded"
+    user_id: UUID
+    role: str
+
+
+class MemberChanged(Event):
+    type: Literal["MemberChanged"] = "MemberChanged"
+    user_id: UUID
+    role: str
+
+
+class MemberRemoved(Event):
+    type: Literal["MemberRemoved"] = "MemberRemoved"
+    user_id: UUID
 
 
 class AgentAppCreated(Event):
@@ -42,6 +71,16 @@ class ApiKeyRevoked(Event):
 
 
 GatewayEvent = Annotated[
-    AccountOpened | AgentAppCreated | AgentAppChanged | AgentAppDeleted | ApiKeyCreated | ApiKeyRevoked,
+    AccountOpened
+    | AccountSuspended
+    | AccountResumed
+    | MemberAdded
+    | MemberChanged
+    | MemberRemoved
+    | AgentAppCreated
+    | AgentAppChanged
+    | AgentAppDeleted
+    | ApiKeyCreated
+    | ApiKeyRevoked,
     Field(discriminator="type"),
 ]

@@ -1,5 +1,6 @@
 """How this process reaches Kafka: who it says it is, over what; and the consumer it polls with."""
 
+import asyncio
 import ssl
 from collections.abc import Callable
 from typing import Any
@@ -75,6 +76,17 @@ class PolledConsumer(AIOKafkaConsumer):  # type: ignore[misc] # aiokafka ships n
         """Of the whole group, in one question; None where nothing was committed."""
         found = await self._coordinator.fetch_committed_offsets(partitions)
         return {tp: found[tp].offset if tp in found and found[tp].offset >= 0 else None for tp in partitions}
+
+    def died_of(self) -> BaseException | None:
+        """What ended aiokafka's own task of group membership: it never joins again, and every poll fails from then on.
+
+        Seen while a broker was killed again and again. An error of Kafka's it survives; of any other it dies.
+        """
+        task: asyncio.Task[None] | None = getattr(self._coordinator, "_coordination_task", None)
+        if task is None or not task.done() or task.cancelled():
+            return None
+        died = task.exception()
+        return None if died is None else died.__cause__ or died
 
     async def ask(self) -> None:
         await self._client.fetch_all_metadata()

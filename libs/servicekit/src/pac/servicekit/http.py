@@ -19,6 +19,7 @@ from pac.servicekit.idempotency import Idempotency, Replayed
 from pac.servicekit.identity import IdentityVerifier, NotIdentified
 from pac.servicekit.metrics import Metrics
 from pac.servicekit.requests import (
+    ANSWER_HEADERS,
     BODY_LIMITS,
     CALLER,
     REQUEST_ID,
@@ -208,6 +209,8 @@ async def _finish_headers(request: web.Request, response: web.StreamResponse) ->
     request[PREPARED] = True
     response.headers.setdefault(REQUEST_ID_HEADER, request.get(REQUEST_ID, ""))
     response.headers["Server"] = "pac"
+    for name, value in request.get(ANSWER_HEADERS, {}).items():
+        response.headers.setdefault(name, value)
     response.headers.setdefault("X-Content-Type-Options", "nosniff")
     if request.app[STOPPING].is_set():  # the next request of this connection would find nobody
         response.force_close()

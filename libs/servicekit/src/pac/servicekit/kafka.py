@@ -40,6 +40,8 @@ WATCH_SECONDS: Final = 1.5
 LOOK_TIMEOUT_SECONDS: Final = 15.0
 START_TIMEOUT_SECONDS: Final = 30.0
 INTERRUPT_SECONDS: Final = 1.0
+COMMIT_SECONDS: Final = 15.0
+RENEW_SECONDS: Final = 10.0
 Records = Sequence[Raw]
 
 
@@ -59,6 +61,7 @@ class Subscriptions:
     _stopping: asyncio.Event = field(default_factory=asyncio.Event)
 
     def __post_init__(self) -> None:
+        self.is_lost = False
         self.acknowledged: set[TopicPartition] = set()
         self.topics = [subscription.topic for subscription in self.subscriptions]
         if len(set(self.topics)) != len(self.topics):
@@ -132,7 +135,8 @@ class Subscriptions:
             ack_policy=AckPolicy.MANUAL,
             fetch_max_wait_ms=FETCH_WAIT_MILLISECONDS,
             max_records=self.settings.consumer_batch_size,
-            session_timeout_ms=10_000,
+            session_timeout_ms=6_000,  # so long a group waits for a member that is gone: after each loss of the broker
+            heartbeat_interval_ms=2_000,
             parser=_unparsed,
             decoder=_undecoded,
         )
@@ -172,6 +176,22 @@ class Subscriptions:
             logger.warning("consumer_interrupted")
             await self._interrupt(client, tasks)
         self.consuming.stopped()
+
+    async def renew(self) -> None:
+        """Leaves with a client that is of no use any more, and subscribes with a new one. Raises BrokerAway."""
+        self.is_lost = True  # until a new one has subscribed, which may take several tries
+        broker, self._broker = self._broker, None
+        client, tasks = self.client, [] if self._subscriber is None else list(self._subscriber.tasks)
+        self.consuming.stopped()
+        if broker is not None:
+            try:
+                async with asyncio.timeout(RENEW_SECONDS):
+                    await self._close(broker)
+            except TimeoutError:
+                await self._interrupt(client, tasks)
+        if not self._stopping.is_set():
+            await self.start()
+            self.is_lost = False
 
     async def _interrupt(self, client: PolledConsumer | None, tasks: Sequence["asyncio.Task[Any]"]) -> None:
         self._subscriber = None
@@ -261,9 +281,10 @@ class Subscriptions:
             return
         try:
             reach("offsets.before_commit")
-            await client.commit(offsets)
+            async with asyncio.timeout(COMMIT_SECONDS):
+                await client.commit(offsets)
             reach("offsets.after_commit")
-        except KafkaError as fault:
+        except (KafkaError, TimeoutError) as fault:
             # The inbox is what counts; the records are read again and found to be old.
             logger.info("offsets_not_committed", error=type(fault).__name__)
 
@@ -279,7 +300,10 @@ async def _undecoded(message: KafkaMessage) -> Any:
 
 @dataclass(frozen=True)
 class Watch:
-    """Keeps an eye on the group's lag, for the figures and for `caught_up`; commits first offsets where none are."""
+    """Keeps an eye on the group's lag, for the figures and for `caught_up`; commits first offsets where none are.
+
+    A client that has died is replaced: it would fail at every poll, for ever.
+    """
 
     of: Subscriptions
     name: str = "consumer-watch"
@@ -287,7 +311,12 @@ class Watch:
     async def run(self) -> None:
         while True:
             client = self.of.client
-            if client is not None and self.of.consuming.subscribed:
+            died = client.died_of() if client is not None else None
+            if died is not None:
+                logger.error("consumer_died", error=repr(died))
+            if died is not None or self.of.is_lost:
+                await self.of.renew()
+            elif client is not None and self.of.consuming.subscribed:
                 try:
                     async with asyncio.timeout(LOOK_TIMEOUT_SECONDS):
                         await self._look(client)

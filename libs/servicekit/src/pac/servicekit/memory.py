@@ -5,6 +5,8 @@ after every 700 objects, and again and again through all that was imported; that
 """
 
 import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 YOUNG = 50_000  # objects more than before until it looks again: some megabytes
 ROUNDS = 20
@@ -15,3 +17,15 @@ def collect_seldom() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(YOUNG, ROUNDS, ROUNDS)
+
+
+@contextmanager
+def collecting_seldom() -> Iterator[None]:
+    """The same for a while, in a process that has other work as well."""
+    before = gc.get_threshold()
+    collect_seldom()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
+        gc.set_threshold(*before)

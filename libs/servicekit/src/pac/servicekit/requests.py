@@ -20,6 +20,7 @@ from pac.eventlog.types import Cause
 M = TypeVar("M", bound=BaseModel)
 CALLER = web.RequestKey("caller", Caller)
 REQUEST_ID = web.RequestKey("request_id", str)
+ANSWER_HEADERS = web.RequestKey("answer_headers", dict[str, str])  # of whatever is answered, errors too
 BODY = web.RequestKey("body", bytes)
 CONTINUED = web.RequestKey("continued", bool)
 BODY_LIMITS = web.AppKey("body_limits", tuple[int, float])

@@ -29,12 +29,17 @@ from pac.contracts.deployments import (
 )
 from pac.contracts.gateway import (
     AccountOpened,
+    AccountResumed,
+    AccountSuspended,
     AgentAppChanged,
     AgentAppCreated,
     AgentAppDeleted,
     ApiKeyCreated,
     ApiKeyRevoked,
     GatewayEvent,
+    MemberAdded,
+    MemberChanged,
+    MemberRemoved,
 )
 from pac.eventlog import EventLog, Message, TooEarly
 from pac.eventlog.crashpoints import reach
@@ -53,6 +58,8 @@ class Consumers:
             case AccountOpened() as event:
                 await self._open(message, event)
             case AgentAppCreated() | AgentAppChanged() | AgentAppDeleted() | ApiKeyCreated() | ApiKeyRevoked():
+                return
+            case AccountSuspended() | AccountResumed() | MemberAdded() | MemberChanged() | MemberRemoved():
                 return
             case _:
                 assert_never(message.event)

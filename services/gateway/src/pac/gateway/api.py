@@ -1,28 +1,25 @@
-"""What the gateway serves itself: accounts, agent apps, API keys, and whether it is well."""
+"""What the gateway serves itself: agent apps, API keys, and whether it is well; accounts are in accounts.py."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Annotated, Any
 from uuid import UUID, uuid4
 
 from aiohttp import web
-from pydantic import AfterValidator, AwareDatetime, Field
+from pydantic import AwareDatetime, Field
 from sqlalchemy import Row, insert, update
 
 from pac.contracts.api import Reply, Request
-from pac.contracts.base import Line, Moment
+from pac.contracts.base import Moment
 from pac.contracts.errors import ErrorCode, Refused
 from pac.contracts.gateway import AgentAppDeleted, ApiKeyRevoked
 from pac.contracts.identity import Caller, Scope
-from pac.eventlog import EventLog, Transaction
-from pac.gateway.auth import KeyCache
+from pac.eventlog import Transaction
+from pac.gateway.accounts import PLACE, AccountsApi, account_of
 from pac.gateway.domain import (
-    ACCOUNT,
     APP,
     APP_NOT_FOUND,
     KEY,
-    Account,
     App,
     AppEvent,
     ChangeApp,
@@ -31,35 +28,19 @@ from pac.gateway.domain import (
     DeleteApp,
     Key,
     KeyEvent,
-    OpenAccount,
     RevokeKey,
     SignaturePolicy,
 )
 from pac.gateway.invariants import LiveLaws
 from pac.gateway.keys import Pepper, new_key
+from pac.gateway.names import Name
 from pac.gateway.proofs import Proofs
-from pac.gateway.queries import Queries
-from pac.gateway.tables import accounts, agent_apps, api_keys
+from pac.gateway.tables import agent_apps, api_keys
 from pac.servicekit.answers import reply
 from pac.servicekit.idempotency import attempt_of
 from pac.servicekit.requests import body_in, cause_of, page_in, stopping_of, uuid_in
 
-NAME_MAX_CHARACTERS = 100
-
-
-def _sized(name: str) -> str:
-    if not 1 <= len(name) <= NAME_MAX_CHARACTERS:
-        raise ValueError(f"Must have 1 to {NAME_MAX_CHARACTERS} characters")
-    return name
-
-
-Name = Annotated[Line, AfterValidator(_sized)]
 Scopes = Annotated[frozenset[Scope], Field(min_length=1, strict=False)]
-PLACE = (str, str)  # a cursor's values: time and id of the last row
-
-
-class NewAccount(Request):
-    name: Name
 
 
 class NewApp(Request):
@@ -75,12 +56,6 @@ class NewApiKey(Request):
     name: Name
     scopes: Scopes | None = None
     expires_at: Annotated[AwareDatetime, Field(strict=False)] | None = None
-
-
-class AccountView(Reply):
-    id: UUID
-    name: str
-    created_at: Moment
 
 
 class ReleaseView(Reply):
@@ -116,25 +91,21 @@ class NewKeyView(KeyView):
     key: str
 
 
-@dataclass(frozen=True)
-class Api:
-    log: EventLog
-    queries: Queries
+@dataclass(frozen=True, kw_only=True)
+class Api(AccountsApi):
     pepper: Pepper
-    cache: KeyCache
     live_laws: LiveLaws
     proofs: Proofs
-    now: Callable[[], datetime] = lambda: datetime.now(UTC)
 
     # ---- agent apps ---------------------------------------------------------------------------------------------
 
     async def list_apps(self, request: web.Request, caller: Caller) -> web.Response:
-        listed = await self.queries.apps(_account(caller), page_in(request, PLACE))
+        listed = await self.queries.apps(account_of(caller), page_in(request, PLACE))
         return reply({"agent_apps": [_app_view(row) for row in listed.rows], "next_cursor": listed.next_cursor})
 
     async def create_app(self, request: web.Request, caller: Caller) -> web.Response:
         wish = await body_in(request, NewApp)
-        command = CreateApp(uuid4(), _account(caller), self.now())
+        command = CreateApp(uuid4(), account_of(caller), self.now())
         row = {
             "id": command.agent_app_id,
             "account_id": command.account_id,
@@ -152,7 +123,7 @@ class Api:
         return answer
 
     async def get_app(self, request: web.Request, caller: Caller) -> web.Response:
-        row = await self.queries.app(uuid_in(request, "app_id"), _account(caller))
+        row = await self.queries.app(uuid_in(request, "app_id"), account_of(caller))
         if row is None:
             raise Refused(ErrorCode.NOT_FOUND, APP_NOT_FOUND)
         return reply({"agent_app": _app_view(row)})
@@ -160,7 +131,7 @@ class Api:
     async def change_app(self, request: web.Request, caller: Caller) -> web.Response:
         wish = await body_in(request, AppChange)
         app_id = uuid_in(request, "app_id")
-        command = ChangeApp(app_id, _account(caller), self.now(), wish.signature_policy)
+        command = ChangeApp(app_id, account_of(caller), self.now(), wish.signature_policy)
         changes = wish.model_dump(exclude_none=True)
 
         async def keep(tx: Transaction, _before: App, _events: Sequence[AppEvent], _after: App) -> None:
@@ -171,7 +142,7 @@ class Api:
         return await self.get_app(request, caller)
 
     async def delete_app(self, request: web.Request, caller: Caller) -> web.Response:
-        command = DeleteApp(uuid_in(request, "app_id"), _account(caller), self.now())
+        command = DeleteApp(uuid_in(request, "app_id"), account_of(caller), self.now())
 
         async def erase(tx: Transaction, _before: App, events: Sequence[AppEvent], _after: App) -> None:
             for event in events:
@@ -185,12 +156,12 @@ class Api:
     # ---- API keys -----------------------------------------------------------------------------------------------
 
     async def list_keys(self, request: web.Request, caller: Caller) -> web.Response:
-        listed = await self.queries.keys(_account(caller), page_in(request, PLACE))
+        listed = await self.queries.keys(account_of(caller), page_in(request, PLACE))
         views = [KeyView.model_validate(row, from_attributes=True) for row in listed.rows]
         return reply({"api_keys": views, "next_cursor": listed.next_cursor})
 
     async def create_key(self, request: web.Request, caller: Caller) -> web.Response:
-        return await self._create_key(request, _account(caller), frozenset({Scope.DEPLOY, Scope.READ}))
+        return await self._create_key(request, account_of(caller), frozenset({Scope.DEPLOY, Scope.READ}))
 
     async def create_key_of_account(self, request: web.Request, _caller: Caller) -> web.Response:
         """The first key of an account: it may do everything, unless told otherwise."""
@@ -225,31 +196,17 @@ class Api:
 
     async def revoke_key(self, request: web.Request, caller: Caller) -> web.Response:
         key_id = uuid_in(request, "key_id")
-        command = RevokeKey(key_id, _account(caller), self.now())
+        command = RevokeKey(key_id, account_of(caller), self.now())
 
         async def close(tx: Transaction, _before: Key, events: Sequence[KeyEvent], _after: Key) -> None:
             for event in events:
                 if isinstance(event, ApiKeyRevoked):
-                    await tx.execute(update(api_keys).where(api_keys.c.id == key_id).values(revoked_at=event.at))
+                    row = update(api_keys).where(api_keys.c.id == key_id)
+                    await tx.execute(row.values(revoked_at=event.at, name=""))
 
         await self.log.execute(KEY, key_id, command, cause=cause_of(request), then=close)
-        self.cache.forget(key_id)
+        self.believed.forget_key(key_id)
         return reply({"message": "API key revoked successfully"})
-
-    # ---- accounts -----------------------------------------------------------------------------------------------
-
-    async def open_account(self, request: web.Request, _caller: Caller) -> web.Response:
-        wish = await body_in(request, NewAccount)
-        command = OpenAccount(uuid4(), self.now())
-        row = {"id": command.account_id, "name": wish.name, "created_at": command.at}
-        answer = reply({"account": AccountView.model_validate(row)}, status=201)
-
-        async def keep(tx: Transaction, _before: Account, _events: Sequence[Any], _after: Account) -> None:
-            await tx.execute(insert(accounts).values(row))
-            await attempt_of(request).answer_in(tx.connection, answer)
-
-        await self.log.execute(ACCOUNT, command.account_id, command, cause=cause_of(request), then=keep)
-        return answer
 
     # ---- proofs -------------------------------------------------------------------------------------------------
 
@@ -272,11 +229,6 @@ class Api:
         if stopping_of(request).is_set():
             raise Refused(ErrorCode.UNAVAILABLE, retry_after_seconds=1)
         return reply({"status": "ok"})
-
-
-def _account(caller: Caller) -> UUID:
-    assert caller.account_id is not None, "the gate lets nobody else here"
-    return caller.account_id
 
 
 def _app_view(row: Row[Any]) -> AppView:

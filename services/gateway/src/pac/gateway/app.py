@@ -1,31 +1,41 @@
 """The table of contents: what the gateway serves, and what it needs for that."""
 
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import assert_never
+from typing import Any, assert_never
 
-import structlog
 from aiohttp import web
+from joserfc.jwk import OctKey
 
 from pac.contracts.topics import ServiceName
 from pac.eventlog import EventLog, create_engine
 from pac.gateway.api import Api
-from pac.gateway.auth import AdminKey, ApiKeys, Authentication, KeyCache
+from pac.gateway.auth import AdminKey, ApiKeys, Authentication
+from pac.gateway.believed import Believed
 from pac.gateway.consumers import Consumers
 from pac.gateway.early import Early
 from pac.gateway.forward import Instead, Limits, Upstreams
 from pac.gateway.gate import Gate
+from pac.gateway.held import Held
 from pac.gateway.instances import Instances
 from pac.gateway.invariants import LiveLaws
+from pac.gateway.jwks import PublishedKeys
 from pac.gateway.keys import Pepper
+from pac.gateway.limits import CallLimits, Policy
+from pac.gateway.origins import Origins, normal
+from pac.gateway.owners import Owners
 from pac.gateway.proofs import Proofs
 from pac.gateway.queries import Queries
 from pac.gateway.quote import Quote
 from pac.gateway.routes import ROUTES, Forward, Own
+from pac.gateway.session_settings import JWKS_PATH
+from pac.gateway.sessions import FirstSight, Sessions
 from pac.gateway.settings import Settings
 from pac.gateway.status import LastAnswers, Status
 from pac.gateway.throttle import Throttle
+from pac.gateway.tokens import AccessTokens
+from pac.gateway.uses import LastUses
 from pac.servicekit.http import Handler, Route, flag_in, respond
 from pac.servicekit.idempotency import Idempotency
 from pac.servicekit.identity import IdentitySigner
@@ -34,39 +44,36 @@ from pac.servicekit.kafka import Subscription
 from pac.servicekit.laws import laws_of_every_service
 from pac.servicekit.service import Service
 
-logger = structlog.get_logger(__name__)
-
 
 def build_service(settings: Settings) -> Service:
     engine = create_engine(settings.database_url.get_secret_value(), pool_size=settings.pool_size)
     log, queries = EventLog(engine, ServiceName.GATEWAY), Queries(engine)
     pepper = Pepper(settings.key_pepper.get_secret_value().encode())
-    cache = KeyCache(settings.key_cache_size)
-    api_keys = ApiKeys(
-        queries,
-        pepper,
-        cache,
-        ttl_seconds=settings.key_ttl_seconds,
-        outage_seconds=settings.key_outage_seconds,
-        lookup_timeout_seconds=settings.key_lookup_timeout_seconds,
+    uses = LastUses(queries, settings.key_use_interval_seconds, settings.key_cache_size)
+    api_keys = ApiKeys(queries, pepper, _held(settings), uses)
+    published = _published_keys(settings)
+    sessions = Sessions(
+        _access_tokens(settings, published), queries, FirstSight(log), _origins(settings), _held(settings)
     )
     upstreams = Upstreams(
         _instances(settings), IdentitySigner.from_base64(settings.identity_key.get_secret_value()), _limits(settings)
     )
+    owners = Owners(upstreams, settings.status_kept_answers, timeout_seconds=settings.status_timeout_seconds)
+    limits = _call_limits(settings)
     idempotency = Idempotency.of(log, settings.key_pepper.get_secret_value().encode())
     handlers = Handlers(
         idempotency=idempotency,
-        gate=Gate(Authentication((AdminKey(settings.admin_key), api_keys)), queries),
+        gate=Gate(Authentication((AdminKey(settings.admin_key), api_keys, sessions)), queries, owners, limits),
         api=Api(
             log,
             queries,
-            pepper,
-            cache,
-            LiveLaws(Invariants(log, laws_of_every_service(log)), upstreams),
-            Proofs(upstreams),
+            Believed(api_keys, sessions),
+            pepper=pepper,
+            live_laws=LiveLaws(Invariants(log, laws_of_every_service(log)), upstreams),
+            proofs=Proofs(upstreams),
         ),
         upstreams=upstreams,
-        throttle=Throttle(settings.public_requests_per_second, settings.public_requests_burst),
+        limits=limits,
         status=Status(
             upstreams,
             LastAnswers(settings.status_kept_answers),
@@ -86,7 +93,8 @@ def build_service(settings: Settings) -> Service:
             Route(route.method, route.path, handlers.handler(route), public=True, lazy_body=True) for route in ROUTES
         ],
         subscriptions=[Subscription(ServiceName.DEPLOYMENTS, Consumers(log).on_deployments_event)],
-        resources=[upstreams, _told(settings)],
+        readers=[uses],
+        resources=[upstreams] if published is None else [upstreams, published],
         idempotency=idempotency,
         also_listen=[(settings.host, settings.second_port)] if settings.second_port is not None else [],
     )
@@ -100,9 +108,9 @@ class Handlers:
     api: Api
     upstreams: Upstreams
     status: Status
+    limits: CallLimits
     early: Early
     quote: Quote
-    throttle: Throttle
     idempotency: Idempotency
 
     def handler(self, route: Forward | Own) -> Handler:
@@ -131,10 +139,11 @@ class Handlers:
 
     def _forward(self, route: Forward) -> Handler:
         async def forward(request: web.Request) -> web.StreamResponse:
-            if route.public:  # behind a proxy the address is the proxy's: then this is the limit for all together
-                self.throttle.take(request.remote or "")
+            if route.public:
+                self.limits.asked_by_anyone(request)
             caller = await self.gate.admit(request, route)
-            return await self.upstreams.forward(request, route.to, caller, instead=self._instead(route, request))
+            with self.limits.upload(caller.account_id) if route.upload else nullcontext():
+                return await self.upstreams.forward(request, route.to, caller, instead=self._instead(route, request))
 
         return forward
 
@@ -151,12 +160,43 @@ class Handlers:
         return answer
 
 
-@asynccontextmanager
-async def _told(settings: Settings) -> AsyncIterator[None]:
-    """At the start, when logging has been set up."""
-    if settings.of_sessions:
-        logger.warning("sessions_not_served_yet", ignored=settings.of_sessions, served="API keys only")
-    yield
+def _held(settings: Settings) -> Held[Any, Any]:
+    return Held(
+        settings.key_cache_size,
+        ttl_seconds=settings.key_ttl_seconds,
+        outage_seconds=settings.key_outage_seconds,
+        lookup_timeout_seconds=settings.key_lookup_timeout_seconds,
+    )
+
+
+def _published_keys(settings: Settings) -> PublishedKeys | None:
+    """An issuer publishes its keys at a known place, so its name alone is enough."""
+    url, issuer = settings.supabase_jwks_url, settings.supabase_issuer
+    if url is None and issuer is not None:
+        url = issuer.rstrip("/") + JWKS_PATH
+    if url is None:
+        return None
+    return PublishedKeys(
+        url,
+        max_age_seconds=settings.session_keys_max_age_seconds,
+        refetch_seconds=settings.session_keys_refetch_seconds,
+        timeout_seconds=settings.session_keys_timeout_seconds,
+    )
+
+
+def _access_tokens(settings: Settings, published: PublishedKeys | None) -> AccessTokens:
+    secret = settings.supabase_jwt_secret
+    return AccessTokens(
+        secret=None if secret is None else OctKey.import_key(secret.get_secret_value().encode()),
+        published=published,
+        issuer=settings.supabase_issuer,
+        leeway_seconds=settings.session_leeway_seconds,
+    )
+
+
+def _origins(settings: Settings) -> Origins:
+    pages = [settings.public_url or f"http://localhost:{settings.port}", *settings.trusted_origins.split(",")]
+    return Origins(frozenset(filter(None, map(normal, pages))))
 
 
 def _instances(settings: Settings) -> Mapping[ServiceName, Instances]:
@@ -166,6 +206,19 @@ def _instances(settings: Settings) -> Mapping[ServiceName, Instances]:
         ServiceName.BILLING: Instances.of(settings.billing_url),
         ServiceName.RUNTIME_NOTIFIER: Instances.of(settings.runtime_notifier_url),
     }
+
+
+def _call_limits(settings: Settings) -> CallLimits:
+    def policy(name: str, per_second: float, burst: int) -> Policy:
+        return Policy(name, Throttle(per_second, burst, settings.limited_callers_max))
+
+    return CallLimits(
+        callers=policy("caller", settings.caller_requests_per_second, settings.caller_requests_burst),
+        failures=policy("refused", settings.refused_requests_per_second, settings.refused_requests_burst),
+        public=policy("public", settings.public_requests_per_second, settings.public_requests_burst),
+        uploads_of_account=settings.uploads_per_account,
+        proxies=settings.trusted_proxies,
+    )
 
 
 def _limits(settings: Settings) -> Limits:

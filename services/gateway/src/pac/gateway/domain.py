@@ -1,29 +1,38 @@
-"""What may happen to accounts, agent apps and API keys. Pure: no clock, no new ids, no I/O.
+"""What may happen to accounts and their members, agent apps and API keys. Pure: no clock, no new ids, no I/O.
 
 Names and key hashes are not here: personal data never enters events, so they live in tables that can be erased.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import assert_never
-from uuid import UUID
+from uuid import UUID, uuid5
 
 from pac.contracts.errors import ErrorCode, Refused
 from pac.contracts.gateway import (
     AccountOpened,
+    AccountResumed,
+    AccountSuspended,
     AgentAppChanged,
     AgentAppCreated,
     AgentAppDeleted,
     ApiKeyCreated,
     ApiKeyRevoked,
+    MemberAdded,
+    MemberChanged,
+    MemberRemoved,
 )
 from pac.contracts.identity import Scope
 from pac.eventlog.types import Decider
 
+ACCOUNT_NOT_FOUND = "Account not found"
 APP_NOT_FOUND = "Agent app not found"
 KEY_NOT_FOUND = "API key not found"
+MEMBER_NOT_FOUND = "Member not found"
+MEMBERS_MAX = 1000
+_PERSONAL_ACCOUNTS = UUID("6f0dc1a3-3b0e-4f57-9d53-0f6b1f1d7a42")  # of these ids only; never changed
 
 
 class SignaturePolicy(StrEnum):
@@ -35,25 +44,125 @@ class SignaturePolicy(StrEnum):
 # ---- accounts -------------------------------------------------------------------------------------------------------
 
 
+class Role(StrEnum):
+    OWNER = "owner"
+    MEMBER = "member"
+    VIEWER = "viewer"
+
+
+def personal_account(user_id: UUID) -> UUID:
+    """Follows from the user's id, so that two first requests open one account."""
+    return uuid5(_PERSONAL_ACCOUNTS, str(user_id))
+
+
 @dataclass(frozen=True)
 class OpenAccount:
+    account_id: UUID
+    at: datetime
+    owner_id: UUID | None = None
+
+
+@dataclass(frozen=True)
+class PutMember:
+    """Adds somebody, or gives a member another role."""
+
+    account_id: UUID
+    user_id: UUID
+    role: Role
+    at: datetime
+
+
+@dataclass(frozen=True)
+class RemoveMember:
+    account_id: UUID
+    user_id: UUID
+    at: datetime
+
+
+@dataclass(frozen=True)
+class SuspendAccount:
     account_id: UUID
     at: datetime
 
 
 @dataclass(frozen=True)
+class ResumeAccount:
+    account_id: UUID
+    at: datetime
+
+
+AccountCommand = OpenAccount | SuspendAccount | ResumeAccount | PutMember | RemoveMember
+AccountEvent = AccountOpened | AccountSuspended | AccountResumed | MemberAdded | MemberChanged | MemberRemoved
+
+
+@dataclass(frozen=True)
 class Account:
     is_open: bool = False
+    is_suspended: bool = False
+    roles: Mapping[UUID, Role] = field(default_factory=dict)
 
 
-def decide_account(now: Account, command: OpenAccount) -> Sequence[AccountOpened]:
-    return [] if now.is_open else [AccountOpened(account_id=command.account_id, at=command.at)]
+def decide_account(now: Account, command: AccountCommand) -> Sequence[AccountEvent]:
+    if not isinstance(command, OpenAccount) and not now.is_open:
+        raise Refused(ErrorCode.NOT_FOUND, ACCOUNT_NOT_FOUND)
+    match command:
+        case OpenAccount():
+            return [] if now.is_open else _open(command)
+        case SuspendAccount(account_id, at):
+            return [] if now.is_suspended else [AccountSuspended(account_id=account_id, at=at)]
+        case ResumeAccount(account_id, at):
+            return [AccountResumed(account_id=account_id, at=at)] if now.is_suspended else []
+        case PutMember():
+            return _put_member(now, command)
+        case RemoveMember(account_id, user_id, at):
+            if user_id not in now.roles:
+                raise Refused(ErrorCode.NOT_FOUND, MEMBER_NOT_FOUND)
+            _keep_the_owner(account_id, user_id)
+            return [MemberRemoved(account_id=account_id, user_id=user_id, at=at)]
+        case _:
+            assert_never(command)
 
 
-def evolve_account(_now: Account, event: AccountOpened) -> Account:
+def _open(command: OpenAccount) -> Sequence[AccountEvent]:
+    account_id, at, owner_id = command.account_id, command.at, command.owner_id
+    opened = AccountOpened(account_id=account_id, at=at)
+    if owner_id is None:
+        return [opened]
+    return [opened, MemberAdded(account_id=account_id, user_id=owner_id, role=Role.OWNER.value, at=at)]
+
+
+def _put_member(now: Account, command: PutMember) -> Sequence[AccountEvent]:
+    account_id, user_id, role = command.account_id, command.user_id, command.role
+    if now.roles.get(user_id) is role:
+        return []
+    if role is not Role.OWNER:
+        _keep_the_owner(account_id, user_id)
+    if user_id in now.roles:
+        return [MemberChanged(account_id=account_id, user_id=user_id, role=role.value, at=command.at)]
+    if len(now.roles) >= MEMBERS_MAX:
+        raise Refused(ErrorCode.CONFLICT, f"An account has at most {MEMBERS_MAX} members")
+    return [MemberAdded(account_id=account_id, user_id=user_id, role=role.value, at=command.at)]
+
+
+def _keep_the_owner(account_id: UUID, user_id: UUID) -> None:
+    if account_id == personal_account(user_id):
+        raise Refused(ErrorCode.CONFLICT, "The owner of a personal account stays its owner")
+
+
+def evolve_account(now: Account, event: AccountEvent) -> Account:
     match event:
         case AccountOpened():
-            return Account(is_open=True)
+            return replace(now, is_open=True)
+        case AccountSuspended():
+            return replace(now, is_suspended=True)
+        case AccountResumed():
+            return replace(now, is_suspended=False)
+        case MemberAdded(user_id=user_id, role=role) | MemberChanged(user_id=user_id, role=role):
+            return replace(now, roles={**now.roles, user_id: Role(role)})
+        case MemberRemoved(user_id=user_id):
+            return replace(now, roles={known: role for known, role in now.roles.items() if known != user_id})
+        case _:
+            assert_never(event)
 
 
 # ---- agent apps -----------------------------------------------------------------------------------------------------
@@ -175,6 +284,6 @@ def evolve_key(now: Key, event: KeyEvent) -> Key:
             assert_never(event)
 
 
-ACCOUNT: Decider[Account, OpenAccount, AccountOpened] = Decider("account", Account(), decide_account, evolve_account)
+ACCOUNT: Decider[Account, AccountCommand, AccountEvent] = Decider("account", Account(), decide_account, evolve_account)
 APP: Decider[App, AppCommand, AppEvent] = Decider("app", App(), decide_app, evolve_app)
 KEY: Decider[Key, KeyCommand, KeyEvent] = Decider("key", Key(), decide_key, evolve_key)

@@ -25,7 +25,8 @@ OwnHandler = Callable[[Api, web.Request, Caller], Awaitable[web.StreamResponse]]
 class Access:
     """Who may: anybody (`public`), the operator, or an account's caller with `scope`.
 
-    `app`: the path's agent app must exist and be the caller's. `account`: the path's account must exist.
+    `app`: the path's agent app must exist and be the caller's. `account`: so must the path's account; for the operator
+    it must exist.
     """
 
     scope: Scope | None = None
@@ -39,6 +40,7 @@ class Access:
 class Forward(Access):
     """Served by one service. `status`: a poll that must not fail in passing trouble (see status.py).
 
+    `upload`: a package comes with it; so many of an account may be on their way at once.
     `early`: what the service does not know may only not have reached it yet (see early.py). `quoted`: a dry run gets
     billing's quote (see quote.py).
     """
@@ -47,6 +49,7 @@ class Forward(Access):
     path: str
     to: ServiceName
     status: bool = False
+    upload: bool = False
     early: bool = False
     quoted: bool = False
 
@@ -61,8 +64,16 @@ class Own(Access):
 
 
 FORWARDS = (
-    Forward("POST", "/api/agent-apps/{app_id}/packages", PACKAGES, scope=Scope.DEPLOY, app=True),
-    Forward("POST", "/api/agent-apps/{app_id}/packages/deploy", PACKAGES, scope=Scope.DEPLOY, app=True, quoted=True),
+    Forward("POST", "/api/agent-apps/{app_id}/packages", PACKAGES, scope=Scope.DEPLOY, app=True, upload=True),
+    Forward(
+        "POST",
+        "/api/agent-apps/{app_id}/packages/deploy",
+        PACKAGES,
+        scope=Scope.DEPLOY,
+        app=True,
+        upload=True,
+        quoted=True,
+    ),
     Forward("GET", "/api/agent-apps/{app_id}/packages", PACKAGES, scope=Scope.READ, app=True),
     Forward("GET", "/api/agent-apps/{app_id}/packages/{package_id}", PACKAGES, scope=Scope.READ, app=True),
     Forward("GET", "/api/agent-apps/{app_id}/packages/{package_id}/download", PACKAGES, scope=Scope.READ, app=True),
@@ -88,7 +99,13 @@ OWN = (
     Own("GET", "/api/api-keys", Api.list_keys, scope=Scope.READ),
     Own("POST", "/api/api-keys", Api.create_key, scope=Scope.ADMIN),
     Own("DELETE", "/api/api-keys/{key_id}", Api.revoke_key, scope=Scope.ADMIN),
+    Own("GET", "/api/accounts", Api.list_accounts, scope=Scope.READ),
+    Own("GET", "/api/accounts/{account_id}/members", Api.list_members, scope=Scope.READ, account=True),
+    Own("POST", "/api/accounts/{account_id}/members", Api.put_member, scope=Scope.ADMIN, account=True),
+    Own("DELETE", "/api/accounts/{account_id}/members/{user_id}", Api.remove_member, scope=Scope.ADMIN, account=True),
     Own("POST", "/api/admin/accounts", Api.open_account, operator=True),
+    Own("POST", "/api/admin/accounts/{account_id}/suspension", Api.suspend_account, operator=True, account=True),
+    Own("DELETE", "/api/admin/accounts/{account_id}/suspension", Api.resume_account, operator=True, account=True),
     Own("POST", "/api/admin/accounts/{account_id}/api-keys", Api.create_key_of_account, operator=True, account=True),
     Own("GET", "/api/deployments/{deployment_id}/proof", Api.get_proof, scope=Scope.READ),
     Own("GET", PUBLIC_KEYS_PATH, Api.get_proof_keys, public=True),

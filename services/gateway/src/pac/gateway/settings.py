@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, Field, SecretStr
 from pydantic_settings import SettingsConfigDict
 
+from pac.gateway.session_settings import SECRET_MIN_CHARACTERS, Issuer, JwtSecret, KeysUrl, Origins, PageUrl
 from pac.servicekit.settings import Key32, Port, ServiceSettings
 
 
@@ -26,14 +27,12 @@ def _base_urls(urls: str) -> str:
     return ",".join(_base_url(url.strip()) for url in urls.split(","))
 
 
-SECRET_MIN_CHARACTERS = 16
 BaseUrls = Annotated[str, AfterValidator(_base_urls)]  # one for each process of the service, separated by commas
 LongSecret = Annotated[SecretStr, AfterValidator(_long_enough)]
 
 
 class Settings(ServiceSettings):
     model_config = SettingsConfigDict(env_prefix="GATEWAY_", frozen=True)
-    also_known = ("GATEWAY_PUBLIC_URL",)  # the base of `status_url`, which packages writes
 
     port: Port = 4000
     second_port: Port | None = None  # 3000 for the twin of the client, which calls that one; off by default
@@ -42,10 +41,16 @@ class Settings(ServiceSettings):
     key_pepper: LongSecret
     identity_key: Key32
 
-    # Sessions are not served yet: taken so that configurations can be written, and said to do nothing (app.py).
-    supabase_issuer: str | None = None
-    supabase_jwks_url: str | None = None
-    supabase_jwt_secret: SecretStr | None = None
+    # Sessions: any subset; none of them means API keys only (session_settings.py).
+    supabase_issuer: Issuer = None
+    supabase_jwks_url: KeysUrl = None
+    supabase_jwt_secret: JwtSecret = None
+    session_leeway_seconds: float = Field(default=30.0, ge=0, le=300)
+    session_keys_max_age_seconds: float = Field(default=600.0, gt=0)
+    session_keys_refetch_seconds: float = Field(default=30.0, gt=0)  # at most so often for an unknown key id
+    session_keys_timeout_seconds: float = Field(default=5.0, gt=0, le=30)
+    public_url: PageUrl = None  # a page served under it may write with its user's cookie
+    trusted_origins: Origins = ""  # further origins of such pages, separated by commas
 
     packages_url: BaseUrls
     deployments_url: BaseUrls
@@ -55,6 +60,7 @@ class Settings(ServiceSettings):
     key_ttl_seconds: float = Field(default=4.0, gt=0, le=5)  # a revocation holds everywhere within 5 s
     key_outage_seconds: float = Field(default=300.0, ge=0, le=3600)  # reads with a held key while Postgres is away
     key_lookup_timeout_seconds: float = Field(default=1.0, gt=0, le=10)
+    key_use_interval_seconds: float = Field(default=5.0, gt=0)  # `last_used_at` is written so often at most
     key_cache_size: int = Field(default=10_000, ge=1)
 
     upstream_connections: int = Field(default=1000, ge=1)
@@ -63,15 +69,17 @@ class Settings(ServiceSettings):
     upstream_answer_timeout_seconds: float = Field(default=55.0, gt=0)
     upstream_total_timeout_seconds: float = Field(default=7200.0, gt=0)
 
+    # Each limit holds for one process, of which each address or caller may meet several.
+    caller_requests_per_second: float = Field(default=500.0, gt=0)  # of one key or user
+    caller_requests_burst: int = Field(default=1000, ge=1)
+    refused_requests_per_second: float = Field(default=10.0, gt=0)  # 401s of one address
+    refused_requests_burst: int = Field(default=500, ge=1)
+    limited_callers_max: int = Field(default=10_000, ge=1)  # so many are remembered, for each of these limits
+    uploads_per_account: int = Field(default=100, ge=1)  # on their way at once
+    trusted_proxies: int = Field(default=0, ge=0, le=10)  # of our own, which say in X-Forwarded-For who asked
     public_requests_per_second: float = Field(default=20.0, gt=0)  # of one address, to what needs no key
     public_requests_burst: int = Field(default=40, ge=1)
 
     status_timeout_seconds: float = Field(default=2.0, gt=0)
     status_patience_seconds: float = Field(default=20.0, ge=0, le=25)  # the client reads for 30 s
     status_kept_answers: int = Field(default=4096, ge=1)
-
-    @property
-    def of_sessions(self) -> tuple[str, ...]:
-        """The variables about sessions that are set."""
-        names = ("supabase_issuer", "supabase_jwks_url", "supabase_jwt_secret")
-        return tuple(f"GATEWAY_{name.upper()}" for name in names if getattr(self, name) is not None)

@@ -10,6 +10,16 @@ accounts = Table(
     Column("id", Uuid, primary_key=True),
     Column("name", Text),
     Column("created_at", DateTime(timezone=True)),
+    Column("suspended_at", DateTime(timezone=True)),
+)
+
+members = Table(
+    "members",
+    _METADATA,
+    Column("account_id", Uuid, primary_key=True),
+    Column("user_id", Uuid, primary_key=True),
+    Column("role", Text),
+    Column("created_at", DateTime(timezone=True)),
 )
 
 agent_apps = Table(

@@ -29,12 +29,17 @@ from pac.contracts.deployments import (
 )
 from pac.contracts.gateway import (
     AccountOpened,
+    AccountResumed,
+    AccountSuspended,
     AgentAppChanged,
     AgentAppCreated,
     AgentAppDeleted,
     ApiKeyCreated,
     ApiKeyRevoked,
     GatewayEvent,
+    MemberAdded,
+    MemberChanged,
+    MemberRemoved,
 )
 from pac.eventlog import EventLog, Message, TooEarly
 from pac.runtime_notifier import running
@@ -59,6 +64,8 @@ class Consumers:
             case AgentAppDeleted(agent_app_id=app_id):
                 await self._change(message, app_id, running.deleted)
             case AccountOpened() | AgentAppChanged() | ApiKeyCreated() | ApiKeyRevoked():
+                return
+            case AccountSuspended() | AccountResumed() | MemberAdded() | MemberChanged() | MemberRemoved():
                 return
             case _:
                 assert_never(message.event)
