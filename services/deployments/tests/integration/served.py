@@ -21,6 +21,7 @@ from pac.deployments.history import History
 from pac.deployments.projections import Deployments
 from pac.deployments.queries import Queries, Thresholds
 from pac.servicekit.http import build_http
+from pac.servicekit.idempotency import Idempotency
 from pac.servicekit.identity import IdentitySigner, IdentityVerifier
 from pac.servicekit.metrics import Metrics
 from pac.servicekit.supervision import end
@@ -93,7 +94,13 @@ async def serving(
     followers = Followers(hub.log, per_account)
     events = Events(history, followers, heartbeat_seconds)
     verifier = IdentityVerifier.from_base64(ServiceName.DEPLOYMENTS, signer.public_key_base64)
-    app = build_http(routes_of(api, events), verifier=verifier, metrics=Metrics(), stopping=stopping)
+    app = build_http(
+        routes_of(api, events),
+        verifier=verifier,
+        metrics=Metrics(),
+        stopping=stopping,
+        idempotency=Idempotency.of(hub.log, b"secret of the tests"),
+    )
     async with AsyncExitStack() as stack:
         stack.push_async_callback(end, asyncio.create_task(followers.run()))
         client = await stack.enter_async_context(TestClient(TestServer(app)))

@@ -3,6 +3,7 @@
 from uuid import UUID, uuid4
 
 import pytest
+from sqlalchemy import text
 
 from pac.contracts.base import Step
 from pac.contracts.topics import ServiceName
@@ -60,6 +61,25 @@ async def test_past_it_and_after_the_end_it_is_refused(hub: Hub) -> None:
         await hub.answered(deployment, Step.FINALIZE)
         status, body, _ = await served.post(path, account)
         assert (status, body["code"]) == (409, "already_finished")
+
+
+async def test_a_cancel_that_is_sent_again_with_its_key_is_the_same_cancel(hub: Hub) -> None:
+    """Also when its process was killed after the commit, and the deployment has ended meanwhile."""
+    account = uuid4()
+    deployment = await hub.held(account, uuid4())
+    key = {"headers": {"Idempotency-Key": "k"}}
+    async with serving(hub) as served:
+        path = f"/api/deployments/{deployment}/cancel"
+        first = await served.post(path, account, **key)
+        assert first[0] == 202
+        await hub.settled(deployment)
+        _, body, headers = await served.post(path, account, **key)
+        assert (body, headers["Idempotent-Replayed"]) == (first[1], "true")
+        async with hub.log.engine.begin() as connection:
+            await connection.execute(text("UPDATE state.claims SET answer = NULL, leased_until = '-infinity'"))
+        status, body, _ = await served.post(path, account, **key)
+        assert (status, body["deployment"]["outcome"]) == (202, "cancelled")
+        assert (await served.post(path, account))[0] == 409
 
 
 async def test_only_its_own_account_can_cancel_and_only_without_fields(hub: Hub) -> None:

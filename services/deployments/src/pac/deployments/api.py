@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
@@ -22,9 +22,10 @@ from pac.deployments.listing import Listing, Wanted
 from pac.deployments.queries import Figures, Level, Queries, Thresholds, health_of
 from pac.deployments.queue import Queue
 from pac.deployments.views import is_queued, queue_view, view_of
-from pac.eventlog import Decider, EventLog, Recorded
+from pac.eventlog import Decider, EventLog, Recorded, Transaction
 from pac.servicekit.clock import Clock
 from pac.servicekit.http import caller_of, cause_of, cursor_of, nothing_in, page_in, reply, uuid_in
+from pac.servicekit.idempotency import attempt_of
 
 
 class Stats(Reply):
@@ -139,10 +140,18 @@ class Api:
         """202 while it can still end without a release, or is ending already; else 409."""
         await nothing_in(request)
         deployment_id = uuid_in(request, "deployment_id")
-        await self.history.owned(caller_of(request).account_id, deployment_id)
-        command = CancelDeployment(deployment_id, self.clock())
-        cause, then = cause_of(request), self.queue.record
-        cancelled = await self.log.execute(self.decider, deployment_id, command, cause=cause, then=then)
+        cancelled = await self.history.owned(caller_of(request).account_id, deployment_id)
+        attempt = attempt_of(request)
+        if attempt.outcome is None:  # else an attempt of this same request had cancelled it before it was cut off
+
+            async def keep(
+                tx: Transaction, before: Deployment, events: Sequence[DeploymentEvent], after: Deployment
+            ) -> None:
+                await self.queue.record(tx, before, events, after)
+                await attempt.bind(tx.connection, {"cancelled": True})
+
+            command, cause = CancelDeployment(deployment_id, self.clock()), cause_of(request)
+            cancelled = await self.log.execute(self.decider, deployment_id, command, cause=cause, then=keep)
         return reply(DeploymentReply(deployment=view_of(cancelled.state)), status=202, version=cancelled.version)
 
     async def get_queue_stats(self, request: web.Request) -> web.Response:  # noqa: ARG002 - the same for everybody
