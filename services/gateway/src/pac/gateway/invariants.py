@@ -43,5 +43,8 @@ class LiveLaws:
             return None
         if answer.status != OK:
             return None
-        body: dict[str, Sequence[Any]] = json.loads(answer.body)
-        return Judged(body["laws"], body["unchecked"])
+        try:
+            body: dict[str, Sequence[Any]] = json.loads(answer.body)
+            return Judged(body["laws"], body["unchecked"])
+        except (ValueError, KeyError, TypeError):
+            return None  # somebody else listens there, or another release

@@ -85,8 +85,16 @@ class Proofs:
             raise Refused(ErrorCode.NOT_FOUND, "Deployment not found")
         if answer.status != OK:
             return None
-        part: Part = orjson.loads(answer.body)
-        return part
+        return _shaped(answer.body, "events" if is_part else "keys")
+
+
+def _shaped(body: bytes, expected: str) -> Part | None:
+    """What is not of the shape is as good as no answer: somebody else listens there, or another release."""
+    try:
+        part = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return None
+    return part if isinstance(part, dict) and isinstance(part.get(expected), list) else None
 
 
 def _refuse(parts: Mapping[ServiceName, Part | None]) -> None:
