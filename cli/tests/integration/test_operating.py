@@ -283,7 +283,7 @@ async def test_ctrl_c_leaves_the_live_tables_and_nothing_else(operator: Operator
         await eventually(is_under_way)
         process.send_signal(signal.SIGINT)
         _, said = await asyncio.wait_for(process.communicate(), 60)
-        assert process.returncode == 130
+        assert process.returncode == 130, said.decode()
         assert b"cancelled" in said
         assert b"Traceback" not in said
         assert await (await connection.execute(oids)).fetchall() == before
