@@ -9,7 +9,7 @@ from aiohttp import web
 from pac.billing.accounts import Accounts
 from pac.billing.domain import ACCOUNT, Grant
 from pac.billing.queries import Queries, entry_of
-from pac.billing.views import CreditsReply, Entry, EntryReply, GrantRequest
+from pac.contracts.bodies.billing import CreditsReply, Entry, EntryReply, GrantRequest
 from pac.contracts.errors import ErrorCode, Refused
 from pac.contracts.identity import Caller
 from pac.eventlog import Cause, EventLog

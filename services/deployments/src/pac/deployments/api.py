@@ -6,47 +6,17 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from aiohttp import web
-from pydantic import ConfigDict
-from pydantic.alias_generators import to_camel
 
-from pac.contracts.api import DeploymentReply, Reply
-from pac.contracts.base import Moment
+from pac.contracts.api import DeploymentReply
+from pac.contracts.bodies.deployments import Metrics, QueueHealth, Stats, StatsReply
 from pac.contracts.deployments import DeploymentEvent
 from pac.contracts.errors import ErrorCode, Refused
 from pac.deployments.domain import Command, Deployment
-from pac.deployments.queries import Figures, Level, Queries, Thresholds, health_of
+from pac.deployments.queries import Figures, Queries, Thresholds, health_of
 from pac.deployments.views import is_queued, queue_view, view_of
 from pac.eventlog import Decider, EventLog
 from pac.servicekit.clock import Clock
 from pac.servicekit.http import caller_of, reply, uuid_in
-
-
-class Stats(Reply):
-    queued: int
-    processing: int
-    completed: int
-    failed: int
-    total: int
-
-
-class QueueHealth(Reply):
-    status: Level
-    message: str
-
-
-class Metrics(Reply):
-    """`estimated_duration_seconds`: what a deployment takes at the moment, from our own recent history."""
-
-    model_config = ConfigDict(frozen=True, alias_generator=to_camel, populate_by_name=True)
-    avg_processing_time_seconds: int
-    last_updated: Moment
-    estimated_duration_seconds: int
-
-
-class StatsReply(Reply):
-    stats: Stats
-    health: QueueHealth
-    metrics: Metrics
 
 
 def stats_reply(figures: Figures, limits: Thresholds) -> StatsReply:

@@ -3,15 +3,12 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Any
 from uuid import UUID, uuid4
 
 from aiohttp import web
-from pydantic import AfterValidator, AwareDatetime, Field
 from sqlalchemy import Row, insert, update
 
-from pac.contracts.api import Reply, Request
-from pac.contracts.base import Line, Moment
 from pac.contracts.errors import ErrorCode, Refused
 from pac.contracts.gateway import AgentAppDeleted, ApiKeyRevoked
 from pac.contracts.identity import Caller, Scope
@@ -39,79 +36,29 @@ from pac.gateway.invariants import LiveLaws
 from pac.gateway.keys import Pepper, new_key
 from pac.gateway.queries import Queries
 from pac.gateway.tables import accounts, agent_apps, api_keys
+from pac.gateway.views import (
+    AccountReply,
+    AccountView,
+    AppChange,
+    AppReply,
+    AppsReply,
+    AppView,
+    HealthReply,
+    InvariantsReply,
+    KeysReply,
+    KeyView,
+    MessageReply,
+    NewAccount,
+    NewApiKey,
+    NewApp,
+    NewKeyReply,
+    NewKeyView,
+    ReleaseView,
+)
 from pac.servicekit.answers import reply
 from pac.servicekit.requests import body_in, cause_of, page_in, stopping_of, uuid_in
 
-NAME_MAX_CHARACTERS = 100
-
-
-def _sized(name: str) -> str:
-    if not 1 <= len(name) <= NAME_MAX_CHARACTERS:
-        raise ValueError(f"Must have 1 to {NAME_MAX_CHARACTERS} characters")
-    return name
-
-
-Name = Annotated[Line, AfterValidator(_sized)]
-Scopes = Annotated[frozenset[Scope], Field(min_length=1, strict=False)]
 PLACE = (str, str)  # a cursor's values: time and id of the last row
-
-
-class NewAccount(Request):
-    name: Name
-
-
-class NewApp(Request):
-    name: Name
-
-
-class AppChange(Request):
-    name: Name | None = None
-    signature_policy: Annotated[SignaturePolicy, Field(strict=False)] | None = None
-
-
-class NewApiKey(Request):
-    name: Name
-    scopes: Scopes | None = None
-    expires_at: Annotated[AwareDatetime, Field(strict=False)] | None = None
-
-
-class AccountView(Reply):
-    id: UUID
-    name: str
-    created_at: Moment
-
-
-class ReleaseView(Reply):
-    deployment_id: UUID
-    package_id: UUID
-    version: str
-
-
-class AppView(Reply):
-    """`pinned` belongs to deployments; until rollback is there nothing pins an app."""
-
-    id: UUID
-    name: str
-    account_id: UUID
-    created_at: Moment
-    current_release: ReleaseView | None = None
-    pinned: bool = False
-    signature_policy: SignaturePolicy
-
-
-class KeyView(Reply):
-    id: UUID
-    name: str
-    prefix: str = "pac_"
-    last4: str
-    scopes: tuple[Scope, ...]
-    created_at: Moment
-    expires_at: Moment | None
-    last_used_at: Moment | None = None
-
-
-class NewKeyView(KeyView):
-    key: str
 
 
 @dataclass(frozen=True)
@@ -127,7 +74,7 @@ class Api:
 
     async def list_apps(self, request: web.Request, caller: Caller) -> web.Response:
         listed = await self.queries.apps(_account(caller), page_in(request, PLACE))
-        return reply({"agent_apps": [_app_view(row) for row in listed.rows], "next_cursor": listed.next_cursor})
+        return reply(AppsReply(agent_apps=tuple(map(_app_view, listed.rows)), next_cursor=listed.next_cursor))
 
     async def create_app(self, request: web.Request, caller: Caller) -> web.Response:
         wish = await body_in(request, NewApp)
@@ -144,13 +91,13 @@ class Api:
             await tx.execute(insert(agent_apps).values(row))
 
         await self.log.execute(APP, command.agent_app_id, command, cause=cause_of(request), then=keep)
-        return reply({"agent_app": AppView.model_validate(row)}, status=201)
+        return reply(AppReply(agent_app=AppView.model_validate(row)), status=201)
 
     async def get_app(self, request: web.Request, caller: Caller) -> web.Response:
         row = await self.queries.app(uuid_in(request, "app_id"), _account(caller))
         if row is None:
             raise Refused(ErrorCode.NOT_FOUND, APP_NOT_FOUND)
-        return reply({"agent_app": _app_view(row)})
+        return reply(AppReply(agent_app=_app_view(row)))
 
     async def change_app(self, request: web.Request, caller: Caller) -> web.Response:
         wish = await body_in(request, AppChange)
@@ -175,14 +122,14 @@ class Api:
                     await tx.execute(row.values(deleted_at=event.at, name=""))
 
         await self.log.execute(APP, command.agent_app_id, command, cause=cause_of(request), then=erase)
-        return reply({"message": "Agent app deleted successfully"})
+        return reply(MessageReply(message="Agent app deleted successfully"))
 
     # ---- API keys -----------------------------------------------------------------------------------------------
 
     async def list_keys(self, request: web.Request, caller: Caller) -> web.Response:
         listed = await self.queries.keys(_account(caller), page_in(request, PLACE))
-        views = [KeyView.model_validate(row, from_attributes=True) for row in listed.rows]
-        return reply({"api_keys": views, "next_cursor": listed.next_cursor})
+        views = tuple(KeyView.model_validate(row, from_attributes=True) for row in listed.rows)
+        return reply(KeysReply(api_keys=views, next_cursor=listed.next_cursor))
 
     async def create_key(self, request: web.Request, caller: Caller) -> web.Response:
         return await self._create_key(request, _account(caller), frozenset({Scope.DEPLOY, Scope.READ}))
@@ -214,7 +161,7 @@ class Api:
             await tx.execute(insert(api_keys).values(row))
 
         await self.log.execute(KEY, command.api_key_id, command, cause=cause_of(request), then=keep)
-        return reply({"api_key": shown}, status=201)
+        return reply(NewKeyReply(api_key=shown), status=201)
 
     async def revoke_key(self, request: web.Request, caller: Caller) -> web.Response:
         key_id = uuid_in(request, "key_id")
@@ -227,7 +174,7 @@ class Api:
 
         await self.log.execute(KEY, key_id, command, cause=cause_of(request), then=close)
         self.cache.forget(key_id)
-        return reply({"message": "API key revoked successfully"})
+        return reply(MessageReply(message="API key revoked successfully"))
 
     # ---- accounts -----------------------------------------------------------------------------------------------
 
@@ -240,21 +187,21 @@ class Api:
             await tx.execute(insert(accounts).values(row))
 
         await self.log.execute(ACCOUNT, command.account_id, command, cause=cause_of(request), then=keep)
-        return reply({"account": AccountView.model_validate(row)}, status=201)
+        return reply(AccountReply(account=AccountView.model_validate(row)), status=201)
 
     # ---- health -------------------------------------------------------------------------------------------------
 
     async def get_invariants(self, request: web.Request, caller: Caller) -> web.Response:
-        return reply(await self.live_laws.judged(request, caller))
+        return reply(InvariantsReply.model_validate(await self.live_laws.judged(request, caller)))
 
     async def health(self, _request: web.Request, _caller: Caller) -> web.Response:
-        return reply({"status": "ok"})
+        return reply(HealthReply())
 
     async def ready(self, request: web.Request, _caller: Caller) -> web.Response:
         """This port opens once Postgres and Kafka were reached; details are on the admin port."""
         if stopping_of(request).is_set():
             raise Refused(ErrorCode.UNAVAILABLE, retry_after_seconds=1)
-        return reply({"status": "ok"})
+        return reply(HealthReply())
 
 
 def _account(caller: Caller) -> UUID:

@@ -12,6 +12,13 @@ from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from pac.contracts.base import SealedEnvironment
+from pac.contracts.bodies.packages import (
+    AcceptedDeployment,
+    AcceptedPackage,
+    AcceptedReply,
+    PackageReply,
+    Tracking,
+)
 from pac.contracts.errors import ERRORS, ErrorCode, Refused
 from pac.contracts.identity import Caller
 from pac.contracts.packages import Problem
@@ -25,14 +32,7 @@ from pac.packages.queries import Queries
 from pac.packages.shelf import NewPackage, submission_row
 from pac.packages.submitting import Existing, Submitted, Submitting, VersionTaken
 from pac.packages.uploads import Received, StagedFile, Uploads
-from pac.packages.views import (
-    AcceptedDeployment,
-    AcceptedPackage,
-    AcceptedReply,
-    PackageReply,
-    Tracking,
-    package_view,
-)
+from pac.packages.views import package_view
 from pac.packages.work import promote
 from pac.servicekit.clock import Clock
 from pac.servicekit.http import caller_of, cause_of, reply, stopping_of, uuid_in

@@ -1,0 +1,39 @@
+"""The figures of the queue, as the specification shows them to everybody; one deployment is in `contracts.api`."""
+
+from typing import Literal
+
+from pydantic import ConfigDict
+from pydantic.alias_generators import to_camel
+
+from pac.contracts.api import Reply
+from pac.contracts.base import Moment
+
+Level = Literal["healthy", "warning", "critical"]
+
+
+class Stats(Reply):
+    queued: int
+    processing: int
+    completed: int
+    failed: int
+    total: int
+
+
+class QueueHealth(Reply):
+    status: Level
+    message: str
+
+
+class Metrics(Reply):
+    """`estimated_duration_seconds`: what a deployment takes at the moment, from our own recent history."""
+
+    model_config = ConfigDict(frozen=True, alias_generator=to_camel, populate_by_name=True)
+    avg_processing_time_seconds: int
+    last_updated: Moment
+    estimated_duration_seconds: int
+
+
+class StatsReply(Reply):
+    stats: Stats
+    health: QueueHealth
+    metrics: Metrics
