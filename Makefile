@@ -55,6 +55,7 @@ check: setup ## format, lint, types, who imports whom, generated files
 	$(RUN) lint-imports --no-cache
 	$(RUN) python -m pac.contracts.schemas --check libs/contracts/schemas
 	$(RUN) python -m pac.contracts.asyncapi --check libs/contracts/asyncapi.json
+	$(RUN) python -m pac.contracts.error_reference --check docs/reference/errors.md
 	$(RUN) python -m pac.contracts.compatibility libs/contracts/released
 	$(RUN) python -m pac.testkit.holds --check
 	$(RUN) mypy $(wildcard libs/*/src services/*/src) cli/src
@@ -70,6 +71,7 @@ fmt: setup ## format and mend what can be mended
 generate: setup ## write the generated files again
 	$(RUN) python -m pac.contracts.schemas libs/contracts/schemas
 	$(RUN) python -m pac.contracts.asyncapi libs/contracts/asyncapi.json
+	$(RUN) python -m pac.contracts.error_reference docs/reference/errors.md
 	$(RUN) python -m pac.contracts.golden libs/contracts/golden
 	$(RUN) python -m pac.testkit.golden $(wildcard services/*/tests/golden)
 

@@ -72,6 +72,6 @@ def grant_id_for(request: web.Request, account_id: UUID) -> UUID:
         return uuid4()
     if not 0 < len(key) <= IDEMPOTENCY_KEY_MAX_CHARACTERS:
         raise Refused(
-            ErrorCode.INVALID_REQUEST, f"Idempotency-Key has 1 to {IDEMPOTENCY_KEY_MAX_CHARACTERS} characters"
+            ErrorCode.INVALID_REQUEST, details=[f"Idempotency-Key: 1 to {IDEMPOTENCY_KEY_MAX_CHARACTERS} characters"]
         )
     return uuid5(account_id, f"grant:{key}")
