@@ -35,8 +35,9 @@ PUBLISHED = {
     ("GET", "/healthz"),
     ("GET", "/livez"),
     ("GET", "/readyz"),
+    ("GET", "/openapi.json"),
 }
-PUBLIC = {"/api/deployments/queue/stats", "/healthz", "/livez", "/readyz"}
+PUBLIC = {"/api/deployments/queue/stats", "/healthz", "/livez", "/readyz", "/openapi.json"}
 
 
 def test_every_published_path_is_there_exactly_once() -> None:

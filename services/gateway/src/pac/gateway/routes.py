@@ -11,6 +11,7 @@ from aiohttp import web
 
 from pac.contracts.identity import Caller, Scope
 from pac.contracts.topics import ServiceName
+from pac.gateway import documents
 from pac.gateway.api import Api
 
 DEPLOYMENTS = ServiceName.DEPLOYMENTS
@@ -82,6 +83,7 @@ OWN = (
     Own("GET", "/healthz", Api.health, public=True),
     Own("GET", "/livez", Api.health, public=True),
     Own("GET", "/readyz", Api.ready, public=True),
+    Own("GET", "/openapi.json", documents.openapi, public=True),
 )
 
 ROUTES: tuple[Forward | Own, ...] = (*FORWARDS, *OWN)
