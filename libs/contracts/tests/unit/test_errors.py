@@ -1,5 +1,7 @@
 """The table of errors is whole: each code with its sentence, what to do about it, its shape, its line on the page."""
 
+import ast
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -8,7 +10,8 @@ from pac.contracts.error_bodies import COMMON, FIELDS, OF_A_PROBLEM, error_schem
 from pac.contracts.error_reference import main, page
 from pac.contracts.errors import ERRORS, ErrorCode
 
-COMMITTED = Path(__file__).parents[4] / "docs" / "reference" / "errors.md"
+ROOT = Path(__file__).parents[4]
+COMMITTED = ROOT / "docs" / "reference" / "errors.md"
 
 
 def test_every_code_has_one_line_in_the_order_of_its_status() -> None:
@@ -48,3 +51,26 @@ def test_the_page_is_what_the_table_says(tmp_path: Path, capsys: pytest.CaptureF
     assert "make generate" in capsys.readouterr().err
     assert main([str(stale)]) == 0
     assert stale.read_text() == page()
+
+
+def refusals() -> Iterator[tuple[str, ErrorCode, set[str], bool]]:
+    """Of all sources: where, which code, its fields, and whether they are all to be seen there."""
+    for source in sorted([*ROOT.glob("services/*/src/**/*.py"), *ROOT.glob("libs/*/src/**/*.py")]):
+        for node in ast.walk(ast.parse(source.read_text())):
+            match node:
+                case ast.Call(func=ast.Name("Refused"), args=[ast.Attribute(ast.Name("ErrorCode"), name), *_]):
+                    names = {keyword.arg for keyword in node.keywords if keyword.arg is not None}
+                    where, is_whole = f"{source.relative_to(ROOT)}:{node.lineno}", len(names) == len(node.keywords)
+                    yield where, ErrorCode[name], names - {"hint", "sentence", "retry_after_seconds"}, is_whole
+                case _:
+                    pass
+
+
+def test_everything_that_is_refused_has_the_fields_that_the_table_promises() -> None:
+    found = list(refusals())
+    assert len(found) > 50
+    for where, code, fields, is_whole in found:
+        kind = ERRORS[code]
+        assert fields <= {*kind.always, *kind.sometimes}, f"{where}: {code} has a field that errors.py does not name"
+        if is_whole:
+            assert fields >= set(kind.always), f"{where}: {code} lacks {set(kind.always) - fields}"
