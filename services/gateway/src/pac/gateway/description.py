@@ -71,7 +71,7 @@ def page(default: int = 50, maximum: int = 200) -> tuple[Parameter, Parameter]:
 
 
 def flag(name: str, does: str) -> Parameter:
-    return Parameter(name, does, {"enum": ["true", "false", "1", "0"], "default": "false"})
+    return Parameter(name, does, {"type": "string", "enum": ["true", "false", "1", "0"], "default": "false"})
 
 
 IDEMPOTENCY_KEY = Parameter(

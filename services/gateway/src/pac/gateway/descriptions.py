@@ -32,19 +32,25 @@ KEYS, CREDITS, OPERATOR, SERVICE = "API keys", "Credits", "Operator", "This serv
 FILE = {"type": "string", "contentMediaType": "application/octet-stream"}
 UPLOAD_FIELDS: Final[Mapping[str, Schema]] = {
     "file": {**FILE, "description": "The package, an .apkg."},
-    "version": {"type": "string", "description": "Semantic. Left out: the one of the package's manifest."},
-    "release_notes": {"type": "string"},
+    "version": {
+        "type": "string",
+        "description": "Semantic. Left out: the one of the package's manifest.",
+        "examples": ["1.2.0"],
+    },
+    "release_notes": {"type": "string", "examples": ["Fixed bugs and improved performance"]},
     "signature": {**FILE, "description": "agent.apkg.sig: OpenPGP, detached, over the package's bytes."},
 }
 DEPLOY_FIELDS: Final[Mapping[str, Schema]] = {
     **UPLOAD_FIELDS,
     "force_overwrite": {
+        "type": "string",
         "enum": ["true", "false", "1", "0", "yes", "no", ""],
+        "default": "false",
         "description": "The new package takes a version that exists, once its deployment completes.",
     },
     "environment": {
         "type": "string",
-        "contentMediaType": "application/json",
+        "examples": ['{"LOG_LEVEL": "debug"}'],
         "description": "A JSON object of names and text values; wins over everything else the agent's environment "
         "is made of. Sealed on arrival, never shown again.",
     },
@@ -197,4 +203,20 @@ DESCRIPTIONS: Final[dict[Key, Description]] = {
         answers={200: Text("application/json", {"type": "object"}), 304: None},
         headers=("ETag",),
     ),
+    ("GET", "/docs"): Description(
+        summary="A page to read this description with, and to try it",
+        tag=SERVICE,
+        answers={200: Text("text/html"), 304: None},
+        headers=("ETag",),
+    ),
+    **{
+        ("GET", path): Description(
+            summary="A part of the page", tag=SERVICE, answers={200: Text(kind), 304: None}, headers=("ETag",)
+        )
+        for path, kind in (
+            ("/docs/start.js", "text/javascript"),
+            ("/docs/swagger-ui-bundle.js", "text/javascript"),
+            ("/docs/swagger-ui.css", "text/css"),
+        )
+    },
 }

@@ -84,6 +84,7 @@ OWN = (
     Own("GET", "/livez", Api.health, public=True),
     Own("GET", "/readyz", Api.ready, public=True),
     Own("GET", "/openapi.json", documents.openapi, public=True),
+    *(Own("GET", path, documents.page(path), public=True) for path in documents.PAGES),
 )
 
 ROUTES: tuple[Forward | Own, ...] = (*FORWARDS, *OWN)
