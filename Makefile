@@ -1,6 +1,6 @@
 # `make` prints this list. Two commands matter: `make up` runs PAC here, `make test` proves it.
 .DEFAULT_GOAL := help
-.PHONY: help setup up down test test-unit test-integration test-e2e test-chaos test-simulation test-extra check holds fmt generate clean
+.PHONY: help setup up down test test-unit test-integration test-e2e test-api test-chaos test-simulation test-extra check holds fmt generate clean
 SHELL := /bin/bash
 PYTHON ?= python3
 export UV_PYTHON_DOWNLOADS = never
@@ -46,6 +46,9 @@ test-e2e: setup ## all services together, as a real client sees them
 test-chaos: setup ## everything killed, paused and taken away under load (an hour); PAC_CHAOS_SEED=… replays, KEEP=1 keeps the results
 	$(if $(KEEP),PAC_KEEP_RESULTS=1) $(RUN) pytest -s -m chaos tests/chaos
 
+test-api: setup ## ten thousand requests made from the API's description; CASES=… how many, SEED=… which
+	PAC_API_CASES=$(or $(CASES),10000) PAC_API_SEED=$(or $(SEED),1) $(RUN) pytest -s tests/e2e/test_any_request.py
+
 test-simulation: setup ## the real deciders in 10,000 random orders; SEEDS=… how many, FIRST=… replays from a seed
 	PAC_SIMULATION_SEEDS=$(or $(SEEDS),10000) PAC_SIMULATION_FIRST=$(or $(FIRST),0) $(RUN) pytest -s tests/simulation
 
@@ -58,6 +61,8 @@ check: setup ## format, lint, types, who imports whom, generated files
 	$(RUN) lint-imports --no-cache
 	$(RUN) python -m pac.contracts.schemas --check libs/contracts/schemas
 	$(RUN) python -m pac.contracts.asyncapi --check libs/contracts/asyncapi.json
+	$(RUN) python -m pac.contracts.error_reference --check docs/reference/errors.md
+	$(RUN) python -m pac.gateway.openapi --check
 	$(RUN) python -m pac.contracts.compatibility libs/contracts/released
 	$(RUN) python -m pac.testkit.holds --check
 	$(RUN) mypy $(wildcard libs/*/src services/*/src) cli/src
@@ -73,6 +78,8 @@ fmt: setup ## format and mend what can be mended
 generate: setup ## write the generated files again
 	$(RUN) python -m pac.contracts.schemas libs/contracts/schemas
 	$(RUN) python -m pac.contracts.asyncapi libs/contracts/asyncapi.json
+	$(RUN) python -m pac.contracts.error_reference docs/reference/errors.md
+	$(RUN) python -m pac.gateway.openapi
 	$(RUN) python -m pac.contracts.golden libs/contracts/golden
 	$(RUN) python -m pac.testkit.golden $(wildcard services/*/tests/golden)
 

@@ -1,13 +1,15 @@
 """One PAC for all tests of this folder, started as a newcomer starts it; after every test its laws are checked."""
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from pac.cli.local.ports import free_port
+from pac.testkit.described import contract
 from pac.testkit.laws import laws_hold
-from pac.testkit.pac_up import Pac, Tenant, pac_up
+from pac.testkit.pac_up import Answer, Pac, Tenant, pac_up
 from pac.testkit.pixell import pixell
 from pac.testkit.runtime import LocalRuntime
 
@@ -23,7 +25,12 @@ async def pac(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Pac]:
         "T_BASE": "base",
     }
     async with pac_up(tmp_path_factory.mktemp("pac") / "state", environment=environment) as running:
-        yield running
+        yield replace(running, watch=as_described)
+
+
+def as_described(method: str, path: str, answer: Answer) -> None:
+    """Whatever a test asks for: the answer is one that the API's description tells of."""
+    contract().check(method, path, answer.status, answer.headers, answer.body)
 
 
 @pytest.fixture(autouse=True)

@@ -8,10 +8,11 @@ from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
-from pac.billing.books import Balance, Kind, Movement, movement_of
+from pac.billing.books import Balance, Movement, movement_of
 from pac.billing.domain import Reserve
 from pac.contracts.base import Outcome, Step
 from pac.contracts.billing import BillingEvent, CreditsReserved
+from pac.contracts.bodies.billing import Kind
 from pac.contracts.deployments import DeploymentAborted, DeploymentEvent, DeploymentPartSettled, StepStarted
 from pac.contracts.errors import Refused
 from pac.contracts.packages import SubmissionEvent

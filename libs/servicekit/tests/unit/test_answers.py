@@ -42,6 +42,7 @@ def test_rfc_9457_when_asked_for_by_name_with_the_same_members() -> None:
         "type": "urn:pac:error:invalid_package",
         "title": "Package validation failed",
         "status": 400,
+        "detail": "Package validation failed",
         "instance": "/api/x",
     }
 

@@ -5,6 +5,7 @@ import re
 import pytest
 
 from pac.contracts.identity import Scope
+from pac.gateway.documents import PAGES
 from pac.gateway.gate import UNKNOWN
 from pac.gateway.routes import FORWARDS, ROUTES, Forward, Own
 
@@ -48,8 +49,21 @@ PUBLISHED = {
     ("GET", "/healthz"),
     ("GET", "/livez"),
     ("GET", "/readyz"),
+    ("GET", "/openapi.json"),
+    ("GET", "/docs"),
+    ("GET", "/docs/start.js"),
+    ("GET", "/docs/swagger-ui-bundle.js"),
+    ("GET", "/docs/swagger-ui.css"),
 }
-PUBLIC = {"/api/deployments/queue/stats", "/.well-known/pac-proof-keys", "/healthz", "/livez", "/readyz"}
+PUBLIC = {
+    "/api/deployments/queue/stats",
+    "/.well-known/pac-proof-keys",
+    "/healthz",
+    "/livez",
+    "/readyz",
+    "/openapi.json",
+    *PAGES,
+}
 
 
 def test_every_published_path_is_there_exactly_once() -> None:

@@ -3,13 +3,23 @@
 from typing import Any, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, model_serializer
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    GetJsonSchemaHandler,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+)
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
 from pac.contracts.base import Moment, Outcome, Source, Step
 
 
 class Reply(BaseModel):
-    model_config = ConfigDict(frozen=True)
+    """Every field is in the body, also one that has its default."""
+
+    model_config = ConfigDict(frozen=True, json_schema_serialization_defaults_required=True)
 
 
 class Request(BaseModel):
@@ -19,9 +29,27 @@ class Request(BaseModel):
 class Sparse(Reply):
     """Fields that are not there yet are left out, as the specification's examples do."""
 
+    model_config = ConfigDict(json_schema_serialization_defaults_required=False)
+
     @model_serializer(mode="wrap")
     def _leave_out_nulls(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
         return {name: value for name, value in handler(self).items() if value is not None}
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """Of the body as it goes out: what may be missing is never null."""
+        schema = handler({name: value for name, value in core.items() if name != "serialization"})
+        shape = handler.resolve_ref_schema(schema)
+        shape["properties"] = {name: _never_null(field) for name, field in shape["properties"].items()}
+        return schema
+
+
+def _never_null(field: JsonSchemaValue) -> JsonSchemaValue:
+    choices = [choice for choice in field.get("anyOf", ()) if choice != {"type": "null"}]
+    rest = {name: value for name, value in field.items() if name not in ("anyOf", "default")}
+    if "anyOf" not in field:
+        return field
+    return {**choices[0], **rest} if len(choices) == 1 else {"anyOf": choices, **rest}
 
 
 class StepView(Sparse):

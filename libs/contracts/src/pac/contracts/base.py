@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import Annotated, ClassVar
 from uuid import UUID
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, PlainSerializer
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, PlainSerializer, WithJsonSchema
 
 LINE_MAX_CHARACTERS = 1000
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+")
@@ -28,7 +28,12 @@ def iso(moment: datetime) -> str:
 
 
 Line = Annotated[str, AfterValidator(one_line)]
-Moment = Annotated[AwareDatetime, AfterValidator(utc), PlainSerializer(iso, when_used="json")]
+Moment = Annotated[
+    AwareDatetime,
+    AfterValidator(utc),
+    PlainSerializer(iso, when_used="json"),
+    WithJsonSchema({"type": "string", "format": "date-time"}, mode="serialization"),
+]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 

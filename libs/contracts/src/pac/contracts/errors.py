@@ -7,9 +7,13 @@ from typing import Any
 
 @dataclass(frozen=True)
 class ErrorKind:
+    """`always` and `sometimes`: the fields that stand in its body beside the four of every error (error_bodies.py)."""
+
     status: int
     sentence: str
     hint: str | None = None
+    always: tuple[str, ...] = ()
+    sometimes: tuple[str, ...] = ()
 
 
 class ErrorCode(StrEnum):
@@ -45,43 +49,80 @@ class ErrorCode(StrEnum):
 
 
 ERRORS: dict[ErrorCode, ErrorKind] = {
-    ErrorCode.INVALID_REQUEST: ErrorKind(400, "The request is not valid", "See `details` for each field."),
+    ErrorCode.INVALID_REQUEST: ErrorKind(
+        400, "The request is not valid", "See `details` for each field.", ("details",), ("problems", "existing")
+    ),
     ErrorCode.INVALID_PACKAGE: ErrorKind(
-        400, "Package validation failed", "See `problems`; `pac check FILE` finds the same ones before an upload."
+        400,
+        "Package validation failed",
+        "See `problems`; `pac check FILE` finds the same ones before an upload.",
+        ("details", "problems"),
+        ("existing",),
     ),
     ErrorCode.VERSION_EXISTS: ErrorKind(
-        400, "Package validation failed", "Raise the version, or deploy with force_overwrite=true (pixell: --force)."
+        400,
+        "Package validation failed",
+        "Raise the version, or deploy with force_overwrite=true (pixell: --force).",
+        ("details", "problems"),
+        ("existing",),
     ),
     ErrorCode.UNAUTHENTICATED: ErrorKind(
         401,
         "Invalid API key or session",
         "Send `Authorization: Bearer pac_…` with a live key, or a live session.",
     ),
-    ErrorCode.INSUFFICIENT_CREDITS: ErrorKind(402, "Insufficient credits", "Ask the operator for a grant of credits."),
-    ErrorCode.FORBIDDEN: ErrorKind(403, "Not allowed with this key", "Use a key that has the scope named in `scope`."),
-    ErrorCode.FOREIGN_ORIGIN: ErrorKind(403, "Writing with a session cookie from another site is refused"),
+    ErrorCode.INSUFFICIENT_CREDITS: ErrorKind(
+        402,
+        "Insufficient credits",
+        "Ask the operator for a grant of credits.",
+        ("required", "available"),
+        ("deployment_id",),
+    ),
+    ErrorCode.FORBIDDEN: ErrorKind(
+        403, "Not allowed with this key", "Use a key that has the scope named in `scope`.", sometimes=("scope",)
+    ),
+    ErrorCode.FOREIGN_ORIGIN: ErrorKind(
+        403,
+        "Writing with a session cookie from another site is refused",
+        "Write from the operator's own page, or with an API key.",
+    ),
     ErrorCode.ACCOUNT_SUSPENDED: ErrorKind(
         403, "This account is suspended: it can be read, but nothing of it changed", "Ask the operator."
     ),
     ErrorCode.NOT_FOUND: ErrorKind(404, "Not found", "Check the id; what belongs to another account is not shown."),
-    ErrorCode.METHOD_NOT_ALLOWED: ErrorKind(405, "Method not allowed"),
+    ErrorCode.METHOD_NOT_ALLOWED: ErrorKind(405, "Method not allowed", "See the header Allow."),
     ErrorCode.TOO_SLOW: ErrorKind(408, "The upload was too slow", "Try again on a faster connection."),
-    ErrorCode.CONFLICT: ErrorKind(409, "Something else changed this at the same moment", "Read it again and repeat."),
-    ErrorCode.PACKAGE_IN_USE: ErrorKind(409, "Package is in use", "See `used_by`."),
-    ErrorCode.PACKAGE_NOT_STORED: ErrorKind(409, "Package is not stored", "Retry its deployment, or upload it again."),
-    ErrorCode.DEPLOYMENT_OPEN: ErrorKind(409, "A deployment of this is still open", "Repeat when it has ended."),
+    ErrorCode.CONFLICT: ErrorKind(
+        409,
+        "Something else changed this at the same moment",
+        "Read it again and repeat.",
+        sometimes=("available",),
+    ),
+    ErrorCode.PACKAGE_IN_USE: ErrorKind(409, "Package is in use", "See `used_by`.", ("used_by",)),
+    ErrorCode.PACKAGE_NOT_STORED: ErrorKind(
+        409, "Package is not stored", "Retry its deployment, or upload it again.", ("package_status",)
+    ),
+    ErrorCode.DEPLOYMENT_OPEN: ErrorKind(
+        409, "A deployment of this is still open", "Repeat when it has ended.", ("used_by",)
+    ),
     ErrorCode.NOT_YET_QUEUED: ErrorKind(409, "Deployment is not queued yet", "Repeat in a moment."),
     ErrorCode.TOO_LATE: ErrorKind(409, "Deployment can no longer be cancelled", "It is being completed."),
-    ErrorCode.ALREADY_FINISHED: ErrorKind(409, "Deployment has already finished"),
+    ErrorCode.ALREADY_FINISHED: ErrorKind(409, "Deployment has already finished", "Its status says how."),
     ErrorCode.VERSION_TAKEN: ErrorKind(409, "Version is taken by another package", "Deploy under a new version."),
     ErrorCode.NOT_RETRIABLE: ErrorKind(409, "Deployment cannot be retried", "Build a corrected package and deploy it."),
     ErrorCode.BYTES_GONE: ErrorKind(409, "The package's bytes are no longer kept", "Upload the package again."),
     ErrorCode.APP_IN_USE: ErrorKind(409, "Agent app is in use", "Stop it and let its deployments end first."),
-    ErrorCode.TOO_LARGE: ErrorKind(413, "Package too large"),
-    ErrorCode.UNSUPPORTED_MEDIA_TYPE: ErrorKind(415, "Unsupported media type"),
-    ErrorCode.IDEMPOTENCY_MISMATCH: ErrorKind(422, "Idempotency-Key was used with another request"),
+    ErrorCode.TOO_LARGE: ErrorKind(
+        413, "Package too large", "Send less; `max_size_bytes` is the limit.", sometimes=("max_size_bytes",)
+    ),
+    ErrorCode.UNSUPPORTED_MEDIA_TYPE: ErrorKind(
+        415, "Unsupported media type", "JSON goes as application/json, a package as multipart/form-data; uncompressed."
+    ),
+    ErrorCode.IDEMPOTENCY_MISMATCH: ErrorKind(
+        422, "Idempotency-Key was used with another request", "Take a new key for a new request."
+    ),
     ErrorCode.THROTTLED: ErrorKind(429, "Too many requests", "Wait as long as Retry-After says."),
-    ErrorCode.HEADERS_TOO_LARGE: ErrorKind(431, "Request headers are too large"),
+    ErrorCode.HEADERS_TOO_LARGE: ErrorKind(431, "Request headers are too large", "Send fewer or smaller cookies."),
     ErrorCode.INTERNAL: ErrorKind(500, "Something went wrong on our side", "Tell the operator the `request_id`."),
     ErrorCode.UNAVAILABLE: ErrorKind(503, "Not available at the moment", "Repeat after the time in Retry-After."),
 }

@@ -9,11 +9,13 @@ from aiohttp import hdrs, web
 from pydantic import BaseModel
 from pydantic_core import to_jsonable_python
 
+from pac.contracts.error_bodies import problem_type
 from pac.contracts.errors import ERRORS, ErrorCode, Refused
 from pac.contracts.identity import REQUEST_ID_HEADER
 
 PROBLEM_JSON = "application/problem+json"
 REASON_MAX_CHARACTERS = 200
+WHEN_TO_REPEAT = frozenset({429, 503})  # always said with these
 CODE_OF_STATUS = {
     400: ErrorCode.INVALID_REQUEST,
     401: ErrorCode.UNAUTHENTICATED,
@@ -95,9 +97,10 @@ def error_body(failure: Failure, request_id: str, *, problem: bool = False, path
     if not problem:
         return ordered
     return {
-        "type": f"urn:pac:error:{failure.code.value}",
-        "title": failure.sentence,
+        "type": problem_type(failure.code),
+        "title": kind.sentence,
         "status": kind.status,
+        "detail": failure.sentence,
         "instance": path,
     } | ordered
 
@@ -113,7 +116,7 @@ def error_response(failure: Failure, *, request_id: str, accept: str = "", path:
         headers={**failure.headers, REQUEST_ID_HEADER: request_id, hdrs.CACHE_CONTROL: "no-store"},
     )
     retry_after = failure.retry_after_seconds
-    if retry_after is None and failure.status == web.HTTPServiceUnavailable.status_code:
+    if retry_after is None and failure.status in WHEN_TO_REPEAT:
         retry_after = 1
     if retry_after is not None:
         response.headers[hdrs.RETRY_AFTER] = str(max(0, retry_after))

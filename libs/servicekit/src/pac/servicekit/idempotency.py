@@ -190,7 +190,7 @@ class Idempotency:
 
     async def _attempt(self, request: web.Request, caller: Caller, key: str) -> _Keyed:
         if not 0 < len(key) <= KEY_MAX_CHARACTERS:
-            raise Refused(ErrorCode.INVALID_REQUEST, f"{HEADER} has 1 to {KEY_MAX_CHARACTERS} characters")
+            raise Refused(ErrorCode.INVALID_REQUEST, details=[f"{HEADER}: 1 to {KEY_MAX_CHARACTERS} characters"])
         account = caller.actor if caller.account_id is None else str(caller.account_id)
         path, query = request.rel_url.raw_path, request.rel_url.raw_query_string
         claim_id = hashlib.sha256(orjson.dumps([account, request.method, path, _text(key)])).digest()

@@ -4,7 +4,7 @@ import asyncio
 import json
 import os
 import sys
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import Any
 from uuid import uuid4
 
 from aiohttp import ClientSession, ClientTimeout, FormData
+from yarl import URL
 
 PAC = str(Path(sys.executable).parent / "pac")
 PATIENCE_SECONDS = 120.0
@@ -63,10 +64,11 @@ class Tenant:
 
 @dataclass(frozen=True)
 class Pac:
-    """A running PAC. `status` is what `pac status -o json` says."""
+    """A running PAC. `status` is what `pac status -o json` says; `watch` is shown every answer, and may raise."""
 
     status: Json
     http: ClientSession
+    watch: Callable[[str, str, Answer], None] = lambda *_: None
 
     @property
     def url(self) -> str:
@@ -82,9 +84,11 @@ class Pac:
         async with self.http.request(method, url, headers=headers, allow_redirects=False, **options) as response:
             text = await response.text()
             is_json = "json" in response.content_type
-            return Answer(
+            answer = Answer(
                 response.status, response.reason or "", json.loads(text) if is_json else text, response.headers
             )
+        self.watch(method, URL(url).path_qs, answer)
+        return answer
 
     async def admin(self, method: str, path: str, body: Json) -> Json:
         answer = await self.call(method, path, self.status["admin_key"], json=body)

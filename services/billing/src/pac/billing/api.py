@@ -11,8 +11,8 @@ from pac.billing.accounts import Accounts
 from pac.billing.domain import ACCOUNT, Grant
 from pac.billing.pricing import cost_of
 from pac.billing.queries import Queries, entry_of
-from pac.billing.views import CreditsReply, Entry, EntryReply, GrantRequest, QuoteReply
 from pac.contracts.base import Source
+from pac.contracts.bodies.billing import CreditsReply, Entry, EntryReply, GrantRequest, QuoteReply
 from pac.contracts.errors import ErrorCode, Refused
 from pac.contracts.identity import Caller
 from pac.eventlog import Cause, EventLog
@@ -84,6 +84,6 @@ def grant_id_for(request: web.Request, account_id: UUID) -> UUID:
         return uuid4()
     if not 0 < len(key) <= IDEMPOTENCY_KEY_MAX_CHARACTERS:
         raise Refused(
-            ErrorCode.INVALID_REQUEST, f"Idempotency-Key has 1 to {IDEMPOTENCY_KEY_MAX_CHARACTERS} characters"
+            ErrorCode.INVALID_REQUEST, details=[f"Idempotency-Key: 1 to {IDEMPOTENCY_KEY_MAX_CHARACTERS} characters"]
         )
     return uuid5(account_id, f"grant:{key}")

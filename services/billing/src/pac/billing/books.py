@@ -16,6 +16,7 @@ from pac.contracts.billing import (
     CreditsReleased,
     CreditsReserved,
 )
+from pac.contracts.bodies.billing import Kind
 
 
 class Book(StrEnum):
@@ -23,16 +24,6 @@ class Book(StrEnum):
     AVAILABLE = "available"
     RESERVED = "reserved"
     SPENT = "spent"
-
-
-class Kind(StrEnum):
-    """What a ledger entry is called."""
-
-    GRANT = "grant"
-    CORRECTION = "correction"
-    RESERVE = "reserve"
-    CAPTURE = "capture"
-    RELEASE = "release"
 
 
 @dataclass(frozen=True)

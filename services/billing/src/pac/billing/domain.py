@@ -183,7 +183,7 @@ def decide_account(now: Account, command: AccountCommand) -> Sequence[CreditsGra
         case Grant(grant_id=grant_id) if grant_id in now.grants:
             return []
         case Grant(amount=0):
-            raise Refused(ErrorCode.INVALID_REQUEST, "A grant of 0 credits changes nothing")
+            raise Refused(ErrorCode.INVALID_REQUEST, details=["amount: A grant of 0 credits changes nothing"])
         case Grant(amount=amount, available=available) if available + amount < 0:
             raise Refused(
                 ErrorCode.CONFLICT, "A correction cannot take more than is available", available=command.available

@@ -9,8 +9,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from pac.billing.books import Balance
 from pac.billing.tables import BALANCES, LEDGER
-from pac.billing.views import Entry, LedgerPage
 from pac.contracts.base import iso
+from pac.contracts.bodies.billing import Entry, LedgerPage
 from pac.eventlog import unavailable
 from pac.servicekit.http import Page, cursor_of
 

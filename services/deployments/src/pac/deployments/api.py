@@ -8,52 +8,22 @@ from datetime import datetime
 from uuid import UUID
 
 from aiohttp import hdrs, web
-from pydantic import ConfigDict
-from pydantic.alias_generators import to_camel
 
-from pac.contracts.api import DeploymentReply, DeploymentView, Reply
-from pac.contracts.base import Moment
+from pac.contracts.api import DeploymentReply, DeploymentView
+from pac.contracts.bodies.deployments import DeploymentsReply, Metrics, QueueHealth, Stats, StatsReply
 from pac.contracts.deployments import DeploymentEvent
 from pac.contracts.errors import ErrorCode, Refused
 from pac.deployments.asked import app_in, as_of_in, bad, has_already, status_in
 from pac.deployments.domain import CancelDeployment, Command, Deployment
 from pac.deployments.history import History
 from pac.deployments.listing import Listing, Wanted
-from pac.deployments.queries import Figures, Level, Queries, Thresholds, health_of
+from pac.deployments.queries import Figures, Queries, Thresholds, health_of
 from pac.deployments.queue import Queue
 from pac.deployments.views import is_queued, queue_view, view_of
 from pac.eventlog import Decider, EventLog, Recorded, Transaction
 from pac.servicekit.clock import Clock
 from pac.servicekit.http import caller_of, cause_of, cursor_of, nothing_in, page_in, reply, uuid_in
 from pac.servicekit.idempotency import attempt_of
-
-
-class Stats(Reply):
-    queued: int
-    processing: int
-    completed: int
-    failed: int
-    total: int
-
-
-class QueueHealth(Reply):
-    status: Level
-    message: str
-
-
-class Metrics(Reply):
-    """`estimated_duration_seconds`: what a deployment takes at the moment, from our own recent history."""
-
-    model_config = ConfigDict(frozen=True, alias_generator=to_camel, populate_by_name=True)
-    avg_processing_time_seconds: int
-    last_updated: Moment
-    estimated_duration_seconds: int
-
-
-class StatsReply(Reply):
-    stats: Stats
-    health: QueueHealth
-    metrics: Metrics
 
 
 def stats_reply(figures: Figures, limits: Thresholds) -> StatsReply:
@@ -94,11 +64,6 @@ class StatsCache:
                 self._kept = stats_reply(await self.queries.figures(self.clock()), self.queries.limits)
                 self._read_at = now
             return self._kept
-
-
-class DeploymentsReply(Reply):
-    deployments: tuple[DeploymentView, ...]
-    next_cursor: str | None
 
 
 @dataclass(frozen=True)

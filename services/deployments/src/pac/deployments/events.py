@@ -1,16 +1,16 @@
 """GET /api/deployments/{id}/events: a deployment's own log, as a page, or as a stream that ends with the deployment."""
 
 import asyncio
-import json
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 from uuid import UUID
 
 from aiohttp import hdrs, web
 
-from pac.contracts.base import Event, iso
+from pac.contracts.base import Event
+from pac.contracts.bodies.deployments import EventsReply, EventView
 from pac.contracts.deployments import DeploymentCancelled, DeploymentCompleted, DeploymentFailed, DeploymentRejected
 from pac.contracts.envelope import Envelope
 from pac.deployments.asked import EVENT_STREAM, after_in, bad, wants_stream
@@ -27,20 +27,19 @@ RETRY = b"retry: 1000\n\n"  # milliseconds until a browser comes back
 HEARTBEAT = b": still here\n\n"
 
 
-def shown(envelope: Envelope[Event]) -> dict[str, Any]:
-    """One event, the same in a page and in a stream. `data` is what stands in the log."""
+def shown(envelope: Envelope[Event]) -> EventView:
     event = envelope.event
-    return {
-        "version": envelope.version,
-        "type": event.type,
-        "at": iso(event.at),
-        "data": event.model_dump(mode="json"),
-        "causation_id": str(envelope.causation_id) if envelope.causation_id else None,
-    }
+    return EventView(
+        version=envelope.version,
+        type=event.type,
+        at=event.at,
+        data=event.model_dump(mode="json"),
+        causation_id=envelope.causation_id,
+    )
 
 
 def message_of(envelope: Envelope[Event]) -> bytes:
-    data = json.dumps(shown(envelope), ensure_ascii=False, separators=(",", ":"))
+    data = shown(envelope).model_dump_json()
     return f"id: {envelope.version}\nevent: {envelope.event.type}\ndata: {data}\n\n".encode()
 
 
@@ -67,7 +66,7 @@ class Events:
         found = await self.history.events(deployment_id, after=seen, limit=page.limit + 1)
         events = found[: page.limit]
         more = cursor_of(events[-1].version) if len(found) > page.limit else None
-        return reply({"events": [shown(each) for each in events], "next_cursor": more})
+        return reply(EventsReply(events=tuple(map(shown, events)), next_cursor=more))
 
     # ---- as a stream -------------------------------------------------------------------------------------------------
 

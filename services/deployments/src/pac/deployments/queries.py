@@ -3,12 +3,13 @@
 import math
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Literal
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import TextClause, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from pac.contracts.bodies.deployments import Level
 from pac.eventlog import EventLog
 
 HISTORY_MIN = 5
@@ -96,9 +97,6 @@ class Thresholds:
     behind_seconds: float = 30.0
     late_seconds: float = 10.0  # a deadline is met by the sweeper's next round, not at the instant
     asked: int = 3  # how often credits or package may be asked for before it is stuck
-
-
-Level = Literal["healthy", "warning", "critical"]
 
 
 def health_of(figures: Figures, limits: Thresholds) -> tuple[Level, str]:

@@ -3,15 +3,12 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Any
 from uuid import UUID, uuid4
 
 from aiohttp import web
-from pydantic import Field
 from sqlalchemy import Row
 
-from pac.contracts.api import Reply, Request
-from pac.contracts.base import Moment
 from pac.contracts.errors import ErrorCode, Refused
 from pac.contracts.identity import Caller
 from pac.eventlog import EventLog, Transaction
@@ -29,48 +26,25 @@ from pac.gateway.domain import (
     personal_account,
 )
 from pac.gateway.kept import keep_account
-from pac.gateway.names import Name
 from pac.gateway.queries import Queries
+from pac.gateway.views import (
+    AccountReply,
+    AccountsReply,
+    AccountView,
+    MemberReply,
+    MembersReply,
+    MemberView,
+    MessageReply,
+    MyAccountView,
+    NewAccount,
+    NewMember,
+    Nothing,
+)
 from pac.servicekit.answers import reply
 from pac.servicekit.idempotency import attempt_of
 from pac.servicekit.requests import body_in, cause_of, page_in, uuid_in
 
 PLACE = (str, str)  # a cursor's values: time and id of the last row
-
-
-class NewAccount(Request):
-    name: Name
-
-
-class AccountView(Reply):
-    """`suspended_at`: since when it can be read only."""
-
-    id: UUID
-    name: str
-    created_at: Moment
-    suspended_at: Moment | None = None
-
-
-class MyAccountView(AccountView):
-    """`role` is null for an API key, which has scopes instead. `personal`: the account that came with the user."""
-
-    role: Role | None
-    personal: bool
-
-
-class Nothing(Request):
-    """An empty object, or no body at all."""
-
-
-class NewMember(Request):
-    user_id: Annotated[UUID, Field(strict=False)]
-    role: Annotated[Role, Field(strict=False)]
-
-
-class MemberView(Reply):
-    user_id: UUID
-    role: Role
-    created_at: Moment
 
 
 @dataclass(frozen=True)
@@ -84,16 +58,16 @@ class AccountsApi:
         """Those that the caller may act for: a user's, the personal one first; an API key's one."""
         user_id = user_of(caller)
         if user_id is not None:
-            shown = [_mine(row, Role(row.role), user_id) for row in await self.queries.accounts_of(user_id)]
+            shown = tuple(_mine(row, Role(row.role), user_id) for row in await self.queries.accounts_of(user_id))
         else:
             row = await self.queries.account(account_of(caller))
-            shown = [] if row is None else [_mine(row, None, None)]
-        return reply({"accounts": shown, "next_cursor": None})
+            shown = () if row is None else (_mine(row, None, None),)
+        return reply(AccountsReply(accounts=shown, next_cursor=None))
 
     async def list_members(self, request: web.Request, caller: Caller) -> web.Response:
         listed = await self.queries.members(account_of(caller), page_in(request, PLACE))
-        views = [MemberView.model_validate(row, from_attributes=True) for row in listed.rows]
-        return reply({"members": views, "next_cursor": listed.next_cursor})
+        views = tuple(MemberView.model_validate(row, from_attributes=True) for row in listed.rows)
+        return reply(MembersReply(members=views, next_cursor=listed.next_cursor))
 
     async def put_member(self, request: web.Request, caller: Caller) -> web.Response:
         """201 for somebody new, 200 for another role; whom nobody has seen yet is a member once they come."""
@@ -104,11 +78,12 @@ class AccountsApi:
         row = await self.queries.member(command.account_id, wish.user_id)
         if row is None:
             raise Refused(ErrorCode.CONFLICT)  # removed by somebody else at this moment
-        return reply({"member": MemberView.model_validate(row, from_attributes=True)}, status=201 if is_new else 200)
+        member = MemberView.model_validate(row, from_attributes=True)
+        return reply(MemberReply(member=member), status=201 if is_new else 200)
 
     async def remove_member(self, request: web.Request, caller: Caller) -> web.Response:
         await self._execute(request, RemoveMember(account_of(caller), uuid_in(request, "user_id"), self.now()))
-        return reply({"message": "Member removed successfully"})
+        return reply(MessageReply(message="Member removed successfully"))
 
     async def _execute(self, request: web.Request, command: PutMember | RemoveMember) -> None:
         await self.log.execute(ACCOUNT, command.account_id, command, cause=cause_of(request), then=keep_account())
@@ -118,7 +93,7 @@ class AccountsApi:
         wish = await body_in(request, NewAccount)
         command = OpenAccount(uuid4(), self.now())
         view = AccountView(id=command.account_id, name=wish.name, created_at=command.at)
-        answer, keep_row = reply({"account": view}, status=201), keep_account(wish.name)
+        answer, keep_row = reply(AccountReply(account=view), status=201), keep_account(wish.name)
 
         async def keep(tx: Transaction, before: Account, events: Sequence[AccountEvent], after: Account) -> None:
             await keep_row(tx, before, events, after)
@@ -138,7 +113,7 @@ class AccountsApi:
         await self.log.execute(ACCOUNT, command.account_id, command, cause=cause_of(request), then=keep_account())
         self.believed.forget_account(command.account_id)
         row = await self.queries.account(command.account_id)
-        return reply({"account": AccountView.model_validate(row, from_attributes=True)})
+        return reply(AccountReply(account=AccountView.model_validate(row, from_attributes=True)))
 
 
 def account_of(caller: Caller) -> UUID:

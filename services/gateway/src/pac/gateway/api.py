@@ -2,15 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Any
 from uuid import UUID, uuid4
 
 from aiohttp import web
-from pydantic import AwareDatetime, Field
 from sqlalchemy import Row, insert, update
 
-from pac.contracts.api import Reply, Request
-from pac.contracts.base import Moment
 from pac.contracts.errors import ErrorCode, Refused
 from pac.contracts.gateway import AgentAppDeleted, ApiKeyRevoked
 from pac.contracts.identity import Caller, Scope
@@ -33,62 +30,27 @@ from pac.gateway.domain import (
 )
 from pac.gateway.invariants import LiveLaws
 from pac.gateway.keys import Pepper, new_key
-from pac.gateway.names import Name
 from pac.gateway.proofs import Proofs
 from pac.gateway.tables import agent_apps, api_keys
+from pac.gateway.views import (
+    AppChange,
+    AppReply,
+    AppsReply,
+    AppView,
+    HealthReply,
+    InvariantsReply,
+    KeysReply,
+    KeyView,
+    MessageReply,
+    NewApiKey,
+    NewApp,
+    NewKeyReply,
+    NewKeyView,
+    ReleaseView,
+)
 from pac.servicekit.answers import reply
 from pac.servicekit.idempotency import attempt_of
 from pac.servicekit.requests import body_in, cause_of, page_in, stopping_of, uuid_in
-
-Scopes = Annotated[frozenset[Scope], Field(min_length=1, strict=False)]
-
-
-class NewApp(Request):
-    name: Name
-
-
-class AppChange(Request):
-    name: Name | None = None
-    signature_policy: Annotated[SignaturePolicy, Field(strict=False)] | None = None
-
-
-class NewApiKey(Request):
-    name: Name
-    scopes: Scopes | None = None
-    expires_at: Annotated[AwareDatetime, Field(strict=False)] | None = None
-
-
-class ReleaseView(Reply):
-    deployment_id: UUID
-    package_id: UUID
-    version: str
-
-
-class AppView(Reply):
-    """`pinned` belongs to deployments; until rollback is there nothing pins an app."""
-
-    id: UUID
-    name: str
-    account_id: UUID
-    created_at: Moment
-    current_release: ReleaseView | None = None
-    pinned: bool = False
-    signature_policy: SignaturePolicy
-
-
-class KeyView(Reply):
-    id: UUID
-    name: str
-    prefix: str = "pac_"
-    last4: str
-    scopes: tuple[Scope, ...]
-    created_at: Moment
-    expires_at: Moment | None
-    last_used_at: Moment | None = None
-
-
-class NewKeyView(KeyView):
-    key: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,7 +63,7 @@ class Api(AccountsApi):
 
     async def list_apps(self, request: web.Request, caller: Caller) -> web.Response:
         listed = await self.queries.apps(account_of(caller), page_in(request, PLACE))
-        return reply({"agent_apps": [_app_view(row) for row in listed.rows], "next_cursor": listed.next_cursor})
+        return reply(AppsReply(agent_apps=tuple(map(_app_view, listed.rows)), next_cursor=listed.next_cursor))
 
     async def create_app(self, request: web.Request, caller: Caller) -> web.Response:
         wish = await body_in(request, NewApp)
@@ -113,7 +75,7 @@ class Api(AccountsApi):
             "signature_policy": SignaturePolicy.OPTIONAL,
             "created_at": command.at,
         }
-        answer = reply({"agent_app": AppView.model_validate(row)}, status=201)
+        answer = reply(AppReply(agent_app=AppView.model_validate(row)), status=201)
 
         async def keep(tx: Transaction, _before: App, _events: Sequence[AppEvent], _after: App) -> None:
             await tx.execute(insert(agent_apps).values(row))
@@ -126,7 +88,7 @@ class Api(AccountsApi):
         row = await self.queries.app(uuid_in(request, "app_id"), account_of(caller))
         if row is None:
             raise Refused(ErrorCode.NOT_FOUND, APP_NOT_FOUND)
-        return reply({"agent_app": _app_view(row)})
+        return reply(AppReply(agent_app=_app_view(row)))
 
     async def change_app(self, request: web.Request, caller: Caller) -> web.Response:
         wish = await body_in(request, AppChange)
@@ -151,14 +113,14 @@ class Api(AccountsApi):
                     await tx.execute(row.values(deleted_at=event.at, name=""))
 
         await self.log.execute(APP, command.agent_app_id, command, cause=cause_of(request), then=erase)
-        return reply({"message": "Agent app deleted successfully"})
+        return reply(MessageReply(message="Agent app deleted successfully"))
 
     # ---- API keys -----------------------------------------------------------------------------------------------
 
     async def list_keys(self, request: web.Request, caller: Caller) -> web.Response:
         listed = await self.queries.keys(account_of(caller), page_in(request, PLACE))
-        views = [KeyView.model_validate(row, from_attributes=True) for row in listed.rows]
-        return reply({"api_keys": views, "next_cursor": listed.next_cursor})
+        views = tuple(KeyView.model_validate(row, from_attributes=True) for row in listed.rows)
+        return reply(KeysReply(api_keys=views, next_cursor=listed.next_cursor))
 
     async def create_key(self, request: web.Request, caller: Caller) -> web.Response:
         return await self._create_key(request, account_of(caller), frozenset({Scope.DEPLOY, Scope.READ}))
@@ -183,7 +145,7 @@ class Api(AccountsApi):
             created_at=at,
             expires_at=wish.expires_at,
         )
-        answer = reply({"api_key": shown}, status=201)
+        answer = reply(NewKeyReply(api_key=shown), status=201)
 
         async def keep(tx: Transaction, _before: Key, _events: Sequence[KeyEvent], _after: Key) -> None:
             row = shown.model_dump(exclude={"key", "prefix", "scopes"})
@@ -206,7 +168,7 @@ class Api(AccountsApi):
 
         await self.log.execute(KEY, key_id, command, cause=cause_of(request), then=close)
         self.believed.forget_key(key_id)
-        return reply({"message": "API key revoked successfully"})
+        return reply(MessageReply(message="API key revoked successfully"))
 
     # ---- proofs -------------------------------------------------------------------------------------------------
 
@@ -219,16 +181,16 @@ class Api(AccountsApi):
     # ---- health -------------------------------------------------------------------------------------------------
 
     async def get_invariants(self, request: web.Request, caller: Caller) -> web.Response:
-        return reply(await self.live_laws.judged(request, caller))
+        return reply(InvariantsReply.model_validate(await self.live_laws.judged(request, caller)))
 
     async def health(self, _request: web.Request, _caller: Caller) -> web.Response:
-        return reply({"status": "ok"})
+        return reply(HealthReply())
 
     async def ready(self, request: web.Request, _caller: Caller) -> web.Response:
         """This port opens once Postgres and Kafka were reached; details are on the admin port."""
         if stopping_of(request).is_set():
             raise Refused(ErrorCode.UNAVAILABLE, retry_after_seconds=1)
-        return reply({"status": "ok"})
+        return reply(HealthReply())
 
 
 def _app_view(row: Row[Any]) -> AppView:

@@ -11,6 +11,7 @@ from aiohttp import web
 
 from pac.contracts.identity import Caller, Scope
 from pac.contracts.topics import ServiceName
+from pac.gateway import documents
 from pac.gateway.api import Api
 from pac.servicekit.proof.form import PUBLIC_KEYS_PATH
 
@@ -113,6 +114,8 @@ OWN = (
     Own("GET", "/healthz", Api.health, public=True),
     Own("GET", "/livez", Api.health, public=True),
     Own("GET", "/readyz", Api.ready, public=True),
+    Own("GET", "/openapi.json", documents.openapi, public=True),
+    *(Own("GET", path, documents.page(path), public=True) for path in documents.PAGES),
 )
 
 ROUTES: tuple[Forward | Own, ...] = (*FORWARDS, *OWN)

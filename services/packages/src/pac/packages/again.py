@@ -12,8 +12,8 @@ from aiohttp import web
 from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from pac.contracts.api import Request
 from pac.contracts.base import SealedEnvironment, Source, Step
+from pac.contracts.bodies.packages import AcceptedPackage, AcceptedReply, StoredDeploy
 from pac.contracts.errors import ErrorCode, Refused
 from pac.contracts.packages import PackageSubmitted, Problem
 from pac.eventlog import Cause, EventLog, Transaction
@@ -30,20 +30,13 @@ from pac.packages.queries import Queries, account_and_app
 from pac.packages.shelf import Shelf, app_lock, submission_row
 from pac.packages.submitting import Submitted
 from pac.packages.uploads import FIELD_MAX_BYTES
-from pac.packages.views import AcceptedPackage, AcceptedReply, shown_status
+from pac.packages.views import shown_status
 from pac.servicekit.clock import Clock
 from pac.servicekit.http import body_in, caller_of, cause_of, nothing_in, uuid_in
 from pac.servicekit.idempotency import NO_ATTEMPT, Attempt, attempt_of
 from pac.servicekit.objects import ObjectMissing, Objects
 
 logger = structlog.get_logger(__name__)
-
-
-class StoredDeploy(Request):
-    """The fields of a deploy's form that say something without a file. `environment` may hold secrets."""
-
-    release_notes: str | None = None
-    environment: dict[str, str] | None = None
 
 
 @dataclass(frozen=True)

@@ -10,11 +10,11 @@ from aiohttp import web
 from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from pac.contracts.bodies.packages import AcceptedDeployment, AcceptedPackage, AcceptedReply, Tracking
 from pac.contracts.errors import ErrorCode, Refused
 from pac.eventlog import EventLog
 from pac.packages.shelf import submission_row
 from pac.packages.submitting import Submitted
-from pac.packages.views import AcceptedDeployment, AcceptedPackage, AcceptedReply, Tracking
 from pac.servicekit.http import reply, stopping_of
 from pac.servicekit.idempotency import attempt_of
 

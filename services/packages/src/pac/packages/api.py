@@ -8,13 +8,14 @@ from aiohttp import hdrs, web
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from pac.contracts.base import Step
+from pac.contracts.bodies.packages import DeletedReply, PackageReply, PackagesReply
 from pac.contracts.errors import ErrorCode, Refused
 from pac.eventlog import EventLog
 from pac.packages.domain.package import PACKAGE, Delete
 from pac.packages.domain.versions import Status
 from pac.packages.queries import Queries, account_and_app
 from pac.packages.shelf import Shelf, app_lock
-from pac.packages.views import DeletedReply, PackageReply, PackagesReply, package_view, submission_view
+from pac.packages.views import package_view, submission_view
 from pac.servicekit.clock import Clock
 from pac.servicekit.http import caller_of, cause_of, cursor_of, flag_in, page_in, reply, uuid_in
 from pac.servicekit.objects import Objects

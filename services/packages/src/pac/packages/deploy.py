@@ -7,6 +7,13 @@ import structlog
 from aiohttp import web
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from pac.contracts.bodies.packages import (
+    AcceptedPackage,
+    AcceptedReply,
+    DryRunPackage,
+    DryRunReply,
+    PackageReply,
+)
 from pac.contracts.errors import ErrorCode, Refused
 from pac.contracts.identity import Caller
 from pac.contracts.packages import Problem
@@ -21,14 +28,7 @@ from pac.packages.queries import Queries
 from pac.packages.shelf import NewPackage
 from pac.packages.submitting import Existing, Submitted, Submitting, VersionTaken
 from pac.packages.uploads import Received, StagedFile, Uploads
-from pac.packages.views import (
-    AcceptedPackage,
-    AcceptedReply,
-    DryRunPackage,
-    DryRunReply,
-    PackageReply,
-    package_view,
-)
+from pac.packages.views import package_view
 from pac.packages.work import promote
 from pac.servicekit.clock import Clock
 from pac.servicekit.http import caller_of, cause_of, flag_in, reply, uuid_in

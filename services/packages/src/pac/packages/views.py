@@ -1,91 +1,13 @@
-"""The shapes of the API for packages and for an accepted deployment: the specification's, with fields added."""
+"""Rows of the tables as the API shows them. Pure."""
 
-from typing import Any, Literal
-from uuid import UUID
+from typing import Any
 
 from sqlalchemy import Row
 
-from pac.contracts.api import DeploymentReply, DeploymentView, Progress, QueueView, Reply, Sparse, pending_steps
-from pac.contracts.base import Moment, Source, Step
+from pac.contracts.api import DeploymentReply, DeploymentView, Progress, QueueView, pending_steps
+from pac.contracts.base import Source, Step
+from pac.contracts.bodies.packages import PackageView, ShownStatus
 from pac.packages.domain.versions import Status
-
-ShownStatus = Literal["uploading", "stored", "superseded", "rejected", "deleted"]
-
-
-class PackageView(Sparse):
-    """One package in a list or by itself; `manifest` and what follows it only by itself."""
-
-    id: UUID
-    version: str
-    s3_url: str
-    size: int
-    created_at: Moment
-    sha256: str
-    status: ShownStatus
-    signature: str
-    warnings: list[dict[str, str]]
-    problems: list[dict[str, str]] | None = None
-    release_notes: str | None = None
-    superseded_by: UUID | None = None
-    current: bool | None = None
-    manifest: dict[str, Any] | None = None
-    metadata: dict[str, Any] | None = None
-
-
-class PackageReply(Reply):
-    package: PackageView
-
-
-class PackagesReply(Reply):
-    packages: tuple[PackageView, ...]
-    next_cursor: str | None
-
-
-class AcceptedDeployment(Reply):
-    id: UUID
-    status: Literal["queued"] = "queued"
-    message: str = "Deployment queued successfully"
-    queued_at: Moment
-    estimated_duration_seconds: int
-
-
-class AcceptedPackage(Reply):
-    id: UUID
-    version: str
-    size_bytes: int
-    status: ShownStatus = "uploading"
-    sha256: str
-    warnings: list[dict[str, str]]
-
-
-class Tracking(Reply):
-    status_url: str
-    webhook_url: str
-
-
-class AcceptedReply(Reply):
-    deployment: AcceptedDeployment
-    package: AcceptedPackage
-    tracking: Tracking
-
-
-class DryRunPackage(Reply):
-    version: str
-    size_bytes: int
-    sha256: str
-
-
-class DryRunReply(Reply):
-    """A deploy that would be accepted. The gateway adds billing's quote, if billing can be reached."""
-
-    dry_run: Literal[True] = True
-    package: DryRunPackage
-    warnings: list[dict[str, str]]
-    estimated_duration_seconds: int
-
-
-class DeletedReply(Reply):
-    message: str = "Package deleted successfully"
 
 
 def shown_status(status: str) -> ShownStatus:

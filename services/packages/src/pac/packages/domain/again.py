@@ -20,7 +20,7 @@ def check_stored(package: Holder) -> None:
             raise Refused(ErrorCode.CONFLICT, "Package was deleted at the same moment")
         case Status.REJECTED | Status.WITHDRAWN:
             sentence = "Package is rejected: retry its deployment, or deploy a corrected package"
-            raise Refused(ErrorCode.PACKAGE_NOT_STORED, sentence, status="rejected")
+            raise Refused(ErrorCode.PACKAGE_NOT_STORED, sentence, package_status="rejected")
 
 
 def still_open(package: Holder) -> Refused:

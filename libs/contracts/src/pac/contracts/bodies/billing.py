@@ -1,15 +1,25 @@
 """The bodies of billing's API. `amount` is the signed change of `available`, `balance` is `available` after it."""
 
+from enum import StrEnum
 from typing import Annotated
 from uuid import UUID
 
 from pydantic import AfterValidator, ConfigDict, Field, StrictInt
 
-from pac.billing.books import Kind
 from pac.contracts.api import Reply, Request, Sparse
 from pac.contracts.base import Moment, one_line
 
 GRANT_MAX_CREDITS = 1_000_000_000_000
+
+
+class Kind(StrEnum):
+    """What a ledger entry is called."""
+
+    GRANT = "grant"
+    CORRECTION = "correction"
+    RESERVE = "reserve"
+    CAPTURE = "capture"
+    RELEASE = "release"
 
 
 class CreditsReply(Reply):
@@ -29,6 +39,8 @@ class QuoteReply(Reply):
 
 
 class Entry(Sparse):
+    """One line of the ledger: `amount` is the signed change of what is available, `balance` what is after it."""
+
     model_config = ConfigDict(frozen=True, from_attributes=True)
 
     id: UUID

@@ -1,0 +1,350 @@
+"""What every route of routes.py does, for the API's description; a route without its lines here fails `make check`."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from pac.contracts.api import DeploymentReply
+from pac.contracts.bodies.billing import CreditsReply, EntryReply, GrantRequest, LedgerPage
+from pac.contracts.bodies.deployments import DeploymentsReply, EventsReply, StatsReply
+from pac.contracts.bodies.packages import AcceptedReply, DeletedReply, PackageReply, PackagesReply, StoredDeploy
+from pac.contracts.errors import ErrorCode
+from pac.gateway import examples
+from pac.gateway.description import Description, Form, Parameter, Schema, Text, flag, page
+from pac.gateway.views import (
+    AccountReply,
+    AccountsReply,
+    AppChange,
+    AppReply,
+    AppsReply,
+    HealthReply,
+    InvariantsReply,
+    KeysReply,
+    MemberReply,
+    MembersReply,
+    MessageReply,
+    NewAccount,
+    NewApiKey,
+    NewApp,
+    NewKeyReply,
+    NewMember,
+    Nothing,
+    ProofKeysReply,
+    ProofReply,
+    QuotedDryRun,
+)
+from pac.servicekit.proof.form import PUBLIC_KEYS_PATH
+
+Key = tuple[str, str]
+APPS, PACKAGES, DEPLOYMENTS = "Agent apps", "Packages", "Deployments"
+ACCOUNTS, KEYS, CREDITS, OPERATOR, SERVICE = "Accounts", "API keys", "Credits", "Operator", "This service"
+
+FILE = {"type": "string", "contentMediaType": "application/octet-stream"}
+UPLOAD_FIELDS: Final[Mapping[str, Schema]] = {
+    "file": {**FILE, "description": "The package, an .apkg."},
+    "version": {
+        "type": "string",
+        "description": "Semantic. Left out: the one of the package's manifest.",
+        "examples": ["1.2.0"],
+    },
+    "release_notes": {"type": "string", "examples": ["Fixed bugs and improved performance"]},
+    "signature": {**FILE, "description": "agent.apkg.sig: OpenPGP, detached, over the package's bytes."},
+}
+DEPLOY_FIELDS: Final[Mapping[str, Schema]] = {
+    **UPLOAD_FIELDS,
+    "force_overwrite": {
+        "type": "string",
+        "enum": ["true", "false", "1", "0", "yes", "no", ""],
+        "default": "false",
+        "description": "The new package takes a version that exists, once its deployment completes.",
+    },
+    "environment": {
+        "type": "string",
+        "examples": ['{"LOG_LEVEL": "debug"}'],
+        "description": "A JSON object of names and text values; wins over everything else the agent's environment "
+        "is made of. Sealed on arrival, never shown again.",
+    },
+}
+AS_OF = Parameter(
+    "as_of",
+    "As it was: at a version from 1, or at a time with its zone, once that is two seconds ago.",
+    {
+        "anyOf": [
+            {"type": "integer", "minimum": 1, "maximum": 999_999_999},
+            {"type": "string", "format": "date-time"},
+        ]
+    },
+)
+LISTED = (
+    Parameter("app", "Of this agent app only.", {"type": "string", "format": "uuid"}),
+    Parameter(
+        "status",
+        "Those in this status only.",
+        {"type": "string", "enum": ["queued", "processing", "completed", "failed"]},
+    ),
+)
+VERSION = {"type": "string", "pattern": "^[0-9]{0,9}$"}  # an empty one says nothing
+AFTER = (
+    Parameter("after", "What follows this version.", VERSION),
+    Parameter("Last-Event-ID", "The same, before `after`; a browser that returns sends it.", VERSION, header=True),
+)
+FAULTY = {ErrorCode.INVALID_PACKAGE: examples.INVALID_PACKAGE}
+
+DESCRIPTIONS: Final[dict[Key, Description]] = {
+    # ---- packages ----------------------------------------------------------------------------------------------------
+    ("POST", "/api/agent-apps/{app_id}/packages"): Description(
+        summary="Upload a new package",
+        does="Validated whole before the answer, stored under its version, and not deployed: it costs nothing.",
+        tag=PACKAGES,
+        body=Form(UPLOAD_FIELDS, required=("file",)),
+        answers={201: PackageReply},
+        refuses=(ErrorCode.INVALID_PACKAGE, ErrorCode.VERSION_EXISTS),
+        example=examples.UPLOADED,
+        examples_of_errors=FAULTY,
+    ),
+    ("POST", "/api/agent-apps/{app_id}/packages/deploy"): Description(
+        summary="Deploy a package to the runtime",
+        does="With validation and credit deduction: 1 credit for each started megabyte, held while it runs and given "
+        "back if it fails. Answered once the package's bytes are durable. Follow `tracking.status_url`. A dry run "
+        "(200) checks everything and keeps nothing; too few credits are no refusal there.",
+        tag=PACKAGES,
+        parameters=(flag("dry_run", "Would it be accepted, and what would it cost?"),),
+        body=Form(DEPLOY_FIELDS, required=("file",)),
+        answers={202: AcceptedReply, 200: QuotedDryRun},
+        refuses=(ErrorCode.INVALID_PACKAGE, ErrorCode.VERSION_EXISTS, ErrorCode.INSUFFICIENT_CREDITS),
+        example=examples.ACCEPTED,
+        examples_of_errors={**FAULTY, ErrorCode.INSUFFICIENT_CREDITS: examples.INSUFFICIENT_CREDITS},
+    ),
+    ("GET", "/api/agent-apps/{app_id}/packages"): Description(
+        summary="List all packages of an agent app",
+        tag=PACKAGES,
+        parameters=page(200, 1000),
+        answers={200: PackagesReply},
+        example=examples.PACKAGES,
+    ),
+    ("GET", "/api/agent-apps/{app_id}/packages/{package_id}"): Description(
+        summary="One package, with its manifest, metadata and warnings", tag=PACKAGES, answers={200: PackageReply}
+    ),
+    ("GET", "/api/agent-apps/{app_id}/packages/{package_id}/download"): Description(
+        summary="Download a package",
+        does="Leads to a signed address that works for a while.",
+        tag=PACKAGES,
+        answers={302: None},
+        refuses=(ErrorCode.BYTES_GONE,),
+        headers=("Location",),
+    ),
+    ("DELETE", "/api/agent-apps/{app_id}/packages/{package_id}"): Description(
+        summary="Delete a package",
+        does="Refused while a deployment uses it, or while it is the current release.",
+        tag=PACKAGES,
+        parameters=(flag("force", "Deletes the current release's package, which runs on until another is current."),),
+        answers={200: DeletedReply},
+        refuses=(ErrorCode.PACKAGE_IN_USE,),
+        example=examples.DELETED,
+    ),
+    ("POST", "/api/agent-apps/{app_id}/packages/{package_id}/deploy"): Description(
+        summary="Deploy a package that is stored",
+        does="At the price of its upload; the steps that it has behind it are not done again.",
+        tag=PACKAGES,
+        body=StoredDeploy,
+        answers={202: AcceptedReply},
+        refuses=(
+            ErrorCode.INVALID_PACKAGE,
+            ErrorCode.INSUFFICIENT_CREDITS,
+            ErrorCode.PACKAGE_NOT_STORED,
+            ErrorCode.DEPLOYMENT_OPEN,
+        ),
+    ),
+    # ---- deployments -------------------------------------------------------------------------------------------------
+    ("GET", "/api/deployments/queue/stats"): Description(
+        summary="Deployment queue statistics",
+        does="Counts only, at most a second old.",
+        tag=DEPLOYMENTS,
+        answers={200: StatsReply},
+        example=examples.STATS,
+    ),
+    ("GET", "/api/deployments"): Description(
+        summary="List the account's deployments",
+        does="Newest first.",
+        tag=DEPLOYMENTS,
+        parameters=(*LISTED, *page()),
+        answers={200: DeploymentsReply},
+    ),
+    ("GET", "/api/deployments/{deployment_id}"): Description(
+        summary="Deployment status and details",
+        does="Made for polling: it is answered from what was known last when a service is away for a moment, with the "
+        "header Age. `ETag` is the version of the deployment's log. With `as_of` only the log answers.",
+        tag=DEPLOYMENTS,
+        parameters=(AS_OF,),
+        answers={200: DeploymentReply, 304: None},
+        headers=("ETag", "Age"),
+        example=examples.DEPLOYMENT,
+    ),
+    ("GET", "/api/deployments/{deployment_id}/events"): Description(
+        summary="The events of a deployment",
+        does="A page; with `Accept: text/event-stream` a stream that goes on as they happen, up to the end. A message "
+        "has the version as `id`, the type as `event`, and as `data` what the page shows. 204 for whoever has seen the "
+        "end.",
+        tag=DEPLOYMENTS,
+        parameters=(*AFTER, *page(100, 500)),
+        answers={200: (EventsReply, Text("text/event-stream")), 204: None},
+        refuses=(ErrorCode.NOT_YET_QUEUED,),
+    ),
+    ("GET", "/api/deployments/{deployment_id}/proof"): Description(
+        summary="The proof of a deployment",
+        does="What each service has recorded of it, signed by that service; `pac verify` checks it offline.",
+        tag=DEPLOYMENTS,
+        answers={200: ProofReply},
+    ),
+    ("GET", PUBLIC_KEYS_PATH): Description(
+        summary="The public keys that proofs are signed with", tag=DEPLOYMENTS, answers={200: ProofKeysReply}
+    ),
+    ("POST", "/api/deployments/{deployment_id}/cancel"): Description(
+        summary="Cancel a deployment",
+        does="Accepted while it can still end without a release; its credits come back.",
+        tag=DEPLOYMENTS,
+        body=Nothing,
+        answers={202: DeploymentReply},
+        refuses=(ErrorCode.NOT_YET_QUEUED, ErrorCode.TOO_LATE, ErrorCode.ALREADY_FINISHED),
+        headers=("ETag",),
+    ),
+    ("POST", "/api/deployments/{deployment_id}/retry"): Description(
+        summary="Retry a deployment that has failed",
+        does="A new one of the same package, with the same environment, from the step that was reached.",
+        tag=DEPLOYMENTS,
+        body=Nothing,
+        answers={202: AcceptedReply},
+        refuses=(
+            ErrorCode.INSUFFICIENT_CREDITS,
+            ErrorCode.DEPLOYMENT_OPEN,
+            ErrorCode.VERSION_TAKEN,
+            ErrorCode.NOT_RETRIABLE,
+            ErrorCode.BYTES_GONE,
+        ),
+    ),
+    # ---- credits -----------------------------------------------------------------------------------------------------
+    ("GET", "/api/credits"): Description(summary="The account's credits", tag=CREDITS, answers={200: CreditsReply}),
+    ("GET", "/api/credits/ledger"): Description(
+        summary="The account's ledger",
+        does="Newest first. `amount` is the signed change of `available`, `balance` is `available` after it.",
+        tag=CREDITS,
+        parameters=page(),
+        answers={200: LedgerPage},
+    ),
+    ("POST", "/api/admin/accounts/{account_id}/credits"): Description(
+        summary="Grant credits, or correct them",
+        tag=OPERATOR,
+        body=GrantRequest,
+        answers={201: EntryReply},
+    ),
+    # ---- agent apps --------------------------------------------------------------------------------------------------
+    ("GET", "/api/agent-apps"): Description(
+        summary="List the account's agent apps", tag=APPS, parameters=page(), answers={200: AppsReply}
+    ),
+    ("POST", "/api/agent-apps"): Description(
+        summary="Create an agent app", tag=APPS, body=NewApp, answers={201: AppReply}
+    ),
+    ("GET", "/api/agent-apps/{app_id}"): Description(summary="One agent app", tag=APPS, answers={200: AppReply}),
+    ("PATCH", "/api/agent-apps/{app_id}"): Description(
+        summary="Change an agent app", tag=APPS, body=AppChange, answers={200: AppReply}
+    ),
+    ("DELETE", "/api/agent-apps/{app_id}"): Description(
+        summary="Delete an agent app",
+        does="What is open of it ends; its deployments and its lines in the ledger stay readable.",
+        tag=APPS,
+        answers={200: MessageReply},
+    ),
+    # ---- accounts ----------------------------------------------------------------------------------------------------
+    ("GET", "/api/accounts"): Description(
+        summary="The accounts that the caller may act for",
+        does="A user's personal one first; an API key has one.",
+        tag=ACCOUNTS,
+        answers={200: AccountsReply},
+    ),
+    ("GET", "/api/accounts/{account_id}/members"): Description(
+        summary="List the account's members", tag=ACCOUNTS, parameters=page(), answers={200: MembersReply}
+    ),
+    ("POST", "/api/accounts/{account_id}/members"): Description(
+        summary="Add a member, or change their role",
+        does="201 for somebody new, 200 for another role. The owner of a personal account stays its owner.",
+        tag=ACCOUNTS,
+        body=NewMember,
+        answers={201: MemberReply, 200: MemberReply},
+    ),
+    ("DELETE", "/api/accounts/{account_id}/members/{user_id}"): Description(
+        summary="Remove a member",
+        does="In force everywhere within 5 s.",
+        tag=ACCOUNTS,
+        answers={200: MessageReply},
+        refuses=(ErrorCode.CONFLICT,),
+    ),
+    # ---- API keys ----------------------------------------------------------------------------------------------------
+    ("GET", "/api/api-keys"): Description(
+        summary="List the account's API keys",
+        does="Never the keys themselves: their last four characters.",
+        tag=KEYS,
+        parameters=page(),
+        answers={200: KeysReply},
+    ),
+    ("POST", "/api/api-keys"): Description(
+        summary="Create an API key",
+        does="With the scopes `deploy` and `read` unless told otherwise. The answer is the only one that shows it.",
+        tag=KEYS,
+        body=NewApiKey,
+        answers={201: NewKeyReply},
+    ),
+    ("DELETE", "/api/api-keys/{key_id}"): Description(
+        summary="Revoke an API key", does="In force everywhere within 5 s.", tag=KEYS, answers={200: MessageReply}
+    ),
+    # ---- the operator ------------------------------------------------------------------------------------------------
+    ("POST", "/api/admin/accounts"): Description(
+        summary="Open an account", tag=OPERATOR, body=NewAccount, answers={201: AccountReply}
+    ),
+    ("POST", "/api/admin/accounts/{account_id}/suspension"): Description(
+        summary="Suspend an account",
+        does="It reads and does not write, everywhere within 5 s; what is on its way goes on.",
+        tag=OPERATOR,
+        body=Nothing,
+        answers={200: AccountReply},
+    ),
+    ("DELETE", "/api/admin/accounts/{account_id}/suspension"): Description(
+        summary="Resume an account", tag=OPERATOR, answers={200: AccountReply}
+    ),
+    ("POST", "/api/admin/accounts/{account_id}/api-keys"): Description(
+        summary="Create an API key of an account",
+        does="With all scopes unless told otherwise: it is the account's first key.",
+        tag=OPERATOR,
+        body=NewApiKey,
+        answers={201: NewKeyReply},
+    ),
+    ("GET", "/api/ops/invariants"): Description(
+        summary="The live laws of all services", tag=OPERATOR, answers={200: InvariantsReply}
+    ),
+    # ---- this service ------------------------------------------------------------------------------------------------
+    ("GET", "/healthz"): Description(summary="Is it well", tag=SERVICE, answers={200: HealthReply}),
+    ("GET", "/livez"): Description(summary="Is it alive", tag=SERVICE, answers={200: HealthReply}),
+    ("GET", "/readyz"): Description(
+        summary="Does it take requests", tag=SERVICE, answers={200: HealthReply}, refuses=(ErrorCode.UNAVAILABLE,)
+    ),
+    ("GET", "/openapi.json"): Description(
+        summary="This document",
+        tag=SERVICE,
+        answers={200: Text("application/json", {"type": "object"}), 304: None},
+        headers=("ETag",),
+    ),
+    ("GET", "/docs"): Description(
+        summary="A page to read this description with, and to try it",
+        tag=SERVICE,
+        answers={200: Text("text/html"), 304: None},
+        headers=("ETag",),
+    ),
+    **{
+        ("GET", path): Description(
+            summary="A part of the page", tag=SERVICE, answers={200: Text(kind), 304: None}, headers=("ETag",)
+        )
+        for path, kind in (
+            ("/docs/start.js", "text/javascript"),
+            ("/docs/swagger-ui-bundle.js", "text/javascript"),
+            ("/docs/swagger-ui.css", "text/css"),
+        )
+    },
+}
