@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, WithJsonSchema
 
 from pac.contracts.base import Line
 
@@ -15,4 +15,5 @@ def _sized(name: str) -> str:
     return name
 
 
-Name = Annotated[Line, AfterValidator(_sized)]
+SCHEMA = {"type": "string", "minLength": 1, "maxLength": NAME_MAX_CHARACTERS, "pattern": r"\S"}
+Name = Annotated[Line, AfterValidator(_sized), WithJsonSchema(SCHEMA)]

@@ -149,8 +149,10 @@ def headers(route: Forward | Own) -> Iterator[Parameter]:
 
 
 def is_required(body: type[BaseModel] | Form) -> bool:
-    """No body is an empty object."""
-    return isinstance(body, Form) or any(field.is_required() for field in body.model_fields.values())
+    """No body is an empty one."""
+    if isinstance(body, Form):
+        return bool(body.required)
+    return any(field.is_required() for field in body.model_fields.values())
 
 
 def asked(body: type[BaseModel] | Form) -> Document:

@@ -13,7 +13,12 @@ from pac.contracts.topics import ServiceName
 from pac.gateway.domain import Role, SignaturePolicy
 from pac.gateway.names import Name
 
-Scopes = Annotated[frozenset[Scope], Field(min_length=1, strict=False)]
+
+def _may_repeat(schema: dict[str, Any]) -> None:
+    schema.pop("uniqueItems")
+
+
+Scopes = Annotated[frozenset[Scope], Field(min_length=1, strict=False, json_schema_extra=_may_repeat)]
 
 
 class NewAccount(Request):
