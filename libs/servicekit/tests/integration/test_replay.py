@@ -13,7 +13,7 @@ from sqlalchemy import text
 from pac.contracts.gateway import AgentAppChanged, GatewayEvent
 from pac.contracts.topics import ServiceName
 from pac.eventlog import Cause, EventLog, Message, Relay
-from pac.eventlog.relay import Producer
+from pac.eventlog.producers import Producer
 from pac.eventlog.replay import replay
 from pac.servicekit.broker import kafka_producer
 from pac.servicekit.kafka import Subscription

@@ -6,7 +6,7 @@ which consumers know by the version; it cannot move the checkpoint, because the 
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import structlog
 from aiokafka.errors import KafkaError
@@ -19,6 +19,7 @@ from pac.eventlog.engine import driver_of
 from pac.eventlog.leases import Lease, Leases, StaleLease
 from pac.eventlog.log import EventLog
 from pac.eventlog.metrics import RELAY_LAG, RELAYED, WATERMARK_AGE
+from pac.eventlog.producers import Producer, start, stop
 from pac.eventlog.readers import keep_reading
 from pac.eventlog.types import Position
 
@@ -27,22 +28,11 @@ logger = structlog.get_logger(__name__)
 BATCH_SIZE = 500
 STREAMS_REMEMBERED = 50_000
 LONGEST_BACKOFF_SECONDS = 5.0
-STOP_TIMEOUT_SECONDS = 3.0
 PRECEDING = """
 SELECT asked.stream FROM unnest(%s::text[], %s::bigint[]) AS asked (stream, version)
 WHERE EXISTS (SELECT FROM log.events AS e WHERE e.stream = asked.stream AND e.version = asked.version
     AND (e.xid, e.position) <= (%s::xid8, %s))
 """
-
-
-class Producer(Protocol):
-    async def start(self) -> None: ...
-
-    async def stop(self) -> None: ...
-
-    async def send(
-        self, topic: str, value: bytes, key: bytes, *, headers: list[tuple[str, bytes]]
-    ) -> Awaitable[Any]: ...
 
 
 class LogOutOfOrder(RuntimeError):  # noqa: N818 - says what was found
@@ -79,7 +69,7 @@ class Relay:
             producer = self._producer()
             leading = _Leading(self._log, producer, self._topic, lease, self._batch_size)
             try:
-                await producer.start()
+                await start(producer)
                 await keep_reading(self._log, leading.step, self._measure)
             except (KafkaError, OSError) as outage:
                 backoff = 0.1 if leading.sent else min(backoff * 2, LONGEST_BACKOFF_SECONDS)
@@ -88,7 +78,7 @@ class Relay:
                 logger.exception("relay_stopped", topic=self._topic)
                 raise
             finally:
-                await _stopped(producer)
+                await stop(producer)
             await asyncio.sleep(backoff)
 
     async def _measure(self) -> None:
@@ -167,12 +157,3 @@ class _Leading:
             )
         if moved.rowcount != 1:
             raise StaleLease(self._lease.name)
-
-
-async def _stopped(producer: Producer) -> None:
-    """Stopping flushes, which may never end while the broker is away."""
-    try:
-        async with asyncio.timeout(STOP_TIMEOUT_SECONDS):
-            await producer.stop()
-    except (KafkaError, OSError):
-        logger.warning("producer_not_stopped_cleanly")

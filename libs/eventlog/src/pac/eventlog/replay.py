@@ -16,8 +16,9 @@ from pac.contracts.envelope import Envelope, to_kafka
 from pac.eventlog.checkpoints import STANDS
 from pac.eventlog.engine import driver_of
 from pac.eventlog.log import EventLog
+from pac.eventlog.producers import Producer
 from pac.eventlog.reading import position_of
-from pac.eventlog.relay import Producer, Relay
+from pac.eventlog.relay import Relay
 from pac.eventlog.types import Position
 
 BATCH_SIZE = 500

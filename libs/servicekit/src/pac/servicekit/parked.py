@@ -1,8 +1,6 @@
 """What this consumer has set aside: who must wait behind it, and the dead letters that a hopeless one ends in."""
 
-import asyncio
 from collections.abc import Awaitable, Callable, Iterable
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -11,13 +9,13 @@ from aiokafka.errors import KafkaError
 from sqlalchemy import text
 
 from pac.eventlog import EventLog, Parking, Patience, Raw
+from pac.eventlog.producers import start, stop
 from pac.servicekit.broker import BrokerAway, kafka_producer
 from pac.servicekit.metrics import Metrics
 from pac.servicekit.settings import KafkaSettings
 
 logger = structlog.get_logger(__name__)
 EARLY_LONGEST_SECONDS: Final = 2.0
-STOP_SECONDS: Final = 3.0
 HELD = text("""
 SELECT DISTINCT subject, topic, early FROM log.parked WHERE consumer = :consumer AND subject = ANY(:subjects)
 """)
@@ -40,7 +38,7 @@ class DeadLetters:
         try:
             if self._producer is None:
                 self._producer = kafka_producer(self.settings)
-                await self._producer.start()
+                await start(self._producer)
             await self._producer.send_and_wait(self.topic, raw.value, key=raw.key, headers=headers)
         except KafkaError as away:
             await self.close()
@@ -54,9 +52,7 @@ class DeadLetters:
         """The next one is written by a new producer: they are rare, but come in crowds."""
         producer, self._producer = self._producer, None
         if producer is not None:
-            with suppress(TimeoutError, KafkaError):  # it flushes first, which may never end while the broker is away
-                async with asyncio.timeout(STOP_SECONDS):
-                    await producer.stop()
+            await stop(producer)
 
 
 @dataclass
