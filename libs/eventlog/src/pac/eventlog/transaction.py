@@ -202,9 +202,11 @@ Appending = tuple[Transaction, str, Sequence[Event], int]
 async def append_all(appendings: Sequence[Appending], *, commit: bool = False) -> list[int]:
     """Events of several streams, each stream once, on one connection: (transaction, stream, events, expected version).
 
-    Gives the new versions. Raises Conflict for a stream that is not where it was expected. With `commit` the last
-    round trip ends the transaction as well.
+    Gives the new versions. Raises Conflict for a stream that is not where it was expected. With `commit` (of
+    at least one) the last round trip ends the transaction as well.
     """
+    if not appendings:
+        return []
     parts: list[str] = []
     parameters: list[Any] = []
     versions: list[int] = []
@@ -218,12 +220,11 @@ async def append_all(appendings: Sequence[Appending], *, commit: bool = False) -
         versions.append(head.version)
     if commit:
         parts.append("COMMIT")
-    say = appendings[0][0]._say if appendings else None  # noqa: SLF001
+    first = appendings[0][0]
     for begin_at in range(0, len(parts), STATEMENTS_PER_TEXT):
-        assert say is not None
         some = parts[begin_at : begin_at + STATEMENTS_PER_TEXT]
         width = ROW_WIDTH * begin_at
-        await say(some, parameters[width : width + ROW_WIDTH * some.count(APPEND)])
+        await first._say(some, parameters[width : width + ROW_WIDTH * some.count(APPEND)])  # noqa: SLF001
     return versions
 
 
