@@ -28,8 +28,10 @@ SERVICES = ("gateway", "packages", "deployments", "billing", "runtime-notifier")
 REPLICAS = tuple(f"{service}{number}" for service in SERVICES for number in ("", "-2"))
 CLIENTS, EACH = 8, 5
 KILLING_SECONDS, PAUSE_SECONDS = 18.0, 3.0
-# All clients have one address here, and they ask in a hurry what needs no key.
-ENVIRONMENT = {"GATEWAY_PUBLIC_REQUESTS_PER_SECOND": "10000", "GATEWAY_PUBLIC_REQUESTS_BURST": "10000"}
+# All clients have one address here, and they ask in a hurry what needs no key, or with one that is revoked.
+ENVIRONMENT = {
+    f"GATEWAY_{policy}_REQUESTS_{size}": "10000" for policy in ("PUBLIC", "REFUSED") for size in ("PER_SECOND", "BURST")
+}
 
 
 @pytest.fixture(scope="module")
