@@ -47,7 +47,7 @@ def test_an_open_deployment_is_named_and_asked_for_again_soon() -> None:
     with pytest.raises(Refused) as refused:
         check_stored(holder(Status.UPLOADING, used=True))
     assert refused.value.retry_after_seconds == 2
-    assert refused.value.fields == {"used_by": [str(D)]}
+    assert refused.value.fields == {"used_by": [{"deployment_id": str(D)}]}
 
 
 @pytest.mark.parametrize(("stored", "back"), [(True, Status.STORED), (False, Status.UPLOADING)])

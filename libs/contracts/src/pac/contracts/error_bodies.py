@@ -52,16 +52,11 @@ FIELDS: Final[Mapping[str, Schema]] = {
     "scope": {"type": ["string", "null"], "description": "What the key or the role lacks."},
     "used_by": {
         "type": "array",
-        "description": "Deployments that need the package; of a deployment that is open, the id alone.",
+        "description": "Deployments that need the package.",
         "items": {
-            "anyOf": [
-                {
-                    "type": "object",
-                    "properties": {"deployment_id": UUID, "current_release": {"type": "boolean"}},
-                    "required": ["deployment_id"],
-                },
-                UUID,
-            ],
+            "type": "object",
+            "properties": {"deployment_id": UUID, "current_release": {"type": "boolean"}},
+            "required": ["deployment_id"],
         },
     },
     "package_status": {**TEXT, "description": "What the package is instead."},

@@ -25,8 +25,8 @@ def check_stored(package: Holder) -> None:
 
 def still_open(package: Holder) -> Refused:
     """Its end may have been said and not been heard here yet: never a guess."""
-    users = sorted(str(user) for user in package.users)
-    return Refused(ErrorCode.DEPLOYMENT_OPEN, used_by=users, retry_after_seconds=RETRY_AFTER_SECONDS)
+    used_by = [{"deployment_id": str(user)} for user in sorted(package.users, key=str)]
+    return Refused(ErrorCode.DEPLOYMENT_OPEN, used_by=used_by, retry_after_seconds=RETRY_AFTER_SECONDS)
 
 
 @dataclass(frozen=True)
