@@ -9,6 +9,8 @@ from uuid import uuid4
 import pytest
 from aiohttp import ClientResponse, web
 
+from pac.contracts.uploads import FORM_BYTES_MAX
+
 if TYPE_CHECKING:
     from services.gateway.tests.integration.conftest import Stage, Tenant
 
@@ -139,7 +141,7 @@ async def test_what_cannot_be_paid_is_refused_before_its_first_byte(stage: "Stag
     assert (answer.status, answer.reason) == (402, "Insufficient credits")
     shown = {name: answer.json[name] for name in ("error", "required", "available")}
     assert shown == {"error": "Insufficient credits", "required": 7, "available": 1}
-    assert stage.billing.seen[-1].raw_path == "/internal/quote?size_bytes=7340032"
+    assert stage.billing.seen[-1].raw_path == f"/internal/quote?size_bytes={9 * 1_048_576 - FORM_BYTES_MAX}"
     assert not asked.is_set()
     assert not stage.packages.seen
 

@@ -10,12 +10,12 @@ from aiohttp import web
 from pac.contracts.errors import ErrorCode, Refused
 from pac.contracts.identity import Caller
 from pac.contracts.topics import ServiceName
+from pac.contracts.uploads import FORM_BYTES_MAX
 from pac.gateway.forward import Upstreams, whole
 from pac.servicekit.answers import reply
 from pac.servicekit.idempotency import HEADER
 
 OK = 200
-FORM_BYTES_MAX = 2 * 1_048_576  # what packages lets stand around the file
 QUOTED = ("cost", "available", "balance_after", "sufficient")
 
 
