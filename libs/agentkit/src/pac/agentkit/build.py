@@ -9,8 +9,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from pac.agentkit.apkg.documents import BadDocument, parse_yaml
+from pac.agentkit.apkg.env import ENV_HINT, ENV_MISSING
 from pac.agentkit.apkg.hygiene import ENV
-from pac.agentkit.apkg.inspection import ENV_HINT, ENV_MISSING
 
 REQUIRED = ("src", "agent.yaml", ENV)
 OPTIONAL = ("requirements.txt", "README.md", "LICENSE", "core", "app", "setup.py", "pak.yaml", "agents_config.json")

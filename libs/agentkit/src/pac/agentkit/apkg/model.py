@@ -14,13 +14,22 @@ class Limits:
     unpacked_bytes: int = 512 * MIB
     ratio: int = 200
     ratio_counts_from_bytes: int = MIB  # below it a file of blanks is no bomb
-    directory_bytes: int = 16 * MIB
+    directory_bytes: int = 4 * MIB
     name_bytes: int = 1024
     depth: int = 64
-    json_bytes: int = MIB
+    extra_bytes: int = 1024  # of one entry's header; times and owners take a few dozen
+    archive_depth: int = 3  # a package in which an archive holds another one is 3 deep
+    archive_bytes: int = 128 * MIB  # of an archive inside a package
+    json_bytes: int = 256 * 1024
     yaml_bytes: int = 64 * 1024
-    env_bytes: int = MIB
+    env_bytes: int = 256 * 1024
     problems: int = 200
+    problems_per_code: int = 20
+
+    @property
+    def readable_bytes(self) -> int:
+        """The largest entry that is read whole."""
+        return max(self.json_bytes, self.yaml_bytes, self.env_bytes)
 
 
 @dataclass(frozen=True, slots=True)
