@@ -9,7 +9,7 @@ from pac.agentkit.apkg.env import find_env
 from pac.agentkit.apkg.findings import Findings
 from pac.agentkit.apkg.manifest import NAME, FoundManifest, find_manifest
 from pac.agentkit.apkg.model import MIB, Entry, Inspection, Limits, Problem
-from pac.agentkit.apkg.names import clashes, is_within_bounds, name_problems, shown
+from pac.agentkit.apkg.names import clashes, is_within_bounds, name_problems, shown, too_many_folders
 
 DEFAULT_LIMITS = Limits()
 
@@ -73,7 +73,10 @@ def _entry_problems(entries: tuple[Entry, ...], limits: Limits) -> Iterator[Prob
         yield from name_problems(entry.name, limits)
         if problem := ratio_problem(entry, limits):
             yield problem
-    yield from clashes(entry.name for entry in entries if is_within_bounds(entry.name, limits))
+    names = [entry.name for entry in entries if is_within_bounds(entry.name, limits)]
+    yield from clashes(names)
+    if problem := too_many_folders(names, limits):
+        yield problem
     if (total := sum(entry.size_bytes for entry in entries)) > limits.unpacked_bytes:
         yield too_large(total, limits)
 

@@ -11,6 +11,7 @@ class Limits:
     """How large a package may be; sizes in bytes, `ratio` is unpacked : packed."""
 
     entries: int = 10_000
+    folders: int = 10_000  # that unpacking would make
     unpacked_bytes: int = 512 * MIB
     ratio: int = 200
     ratio_counts_from_bytes: int = MIB  # below it a file of blanks is no bomb

@@ -78,6 +78,19 @@ def same_place(name: str) -> str:
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name.rstrip("/")).casefold())
 
 
+def too_many_folders(names: Iterable[str], limits: Limits) -> Problem | None:
+    """A few thousand deep names would make hundreds of thousands of folders."""
+    folders: set[str] = set()
+    for name in names:
+        parent = name.rstrip("/").rpartition("/")[0]
+        while parent and parent not in folders:
+            folders.add(parent)
+            if len(folders) > limits.folders:
+                return Problem("too_many_folders", f"The package needs more than {limits.folders} folders")
+            parent = parent.rpartition("/")[0]
+    return None
+
+
 def clashes(names: Iterable[str]) -> Iterator[Problem]:
     """Entries that would meet in one place, and files that are also used as folders."""
     seen: dict[str, str] = {}

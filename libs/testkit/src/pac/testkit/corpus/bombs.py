@@ -104,6 +104,7 @@ BOMBS: tuple[Case, ...] = (
         lambda: package(
             *(Part("/".join(f"{number:04x}{part:02x}" for part in range(60)), method=STORED) for number in range(6000))
         ),
+        "too_many_folders",
     ),
     case(
         "names of 60 kB",
