@@ -1,9 +1,14 @@
 """A package's .env: must be there, is read, and only the names in it are ever told."""
 
+import io
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from pac.agentkit.apkg.hygiene import ENV, PRIVATE_KEY, hygiene_warnings, secret_rule
+from dotenv.parser import parse_stream
+
+from pac.agentkit.apkg.credentials import PRIVATE_KEY, secret_rule
+from pac.agentkit.apkg.hygiene import ENV, hygiene_warnings
 from pac.agentkit.apkg.manifest import ReadBytes
 from pac.agentkit.apkg.model import Limits, Problem
 from pac.agentkit.environment import parse_dotenv
@@ -27,6 +32,12 @@ NAME_ODD = Problem(
     ENV,
     "Write each line as NAME=value, the name of letters, digits and _.",
 )
+NOT_READ = Problem(
+    "env_not_read",
+    f"{ENV} has lines that are not NAME=value; an agent does not get them",
+    ENV,
+    "Close each quote, and begin comments with #.",
+)
 
 
 @dataclass(frozen=True)
@@ -49,14 +60,31 @@ def find_env(names: frozenset[str], read: ReadBytes, limits: Limits) -> FoundEnv
     if any("\0" in part for pair in values.items() for part in pair):
         what = f"{ENV} holds a NUL character, which no environment can"
         return _refused("env_unusable", what, "Write .env as plain UTF-8 text.")
+    broken = _broken_lines(kept)
     shown = {name: value for name, value in values.items() if NAME.fullmatch(name) and not secret_rule("", name)}
     found = {
         NOT_UTF8: "\ufffd" in text,
         NOT_QUOTED: kept != text,
         NAME_ODD: len(shown) != len(values),
+        NOT_READ: bool(broken),
     }
     forms = tuple(warning for warning, is_so in found.items() if is_so)
-    return FoundEnv(tuple(sorted(shown)), (), (*hygiene_warnings(shown), *forms))
+    return FoundEnv(tuple(sorted(shown)), (), (*hygiene_warnings({**_pairs_in(broken), **shown}), *forms))
+
+
+def _broken_lines(text: str) -> list[str]:
+    return [binding.original.string.strip() for binding in parse_stream(io.StringIO(text)) if binding.error]
+
+
+def _pairs_in(lines: list[str]) -> dict[str, str]:
+    """As far as they look like names and values: a secret in a line that cannot be read is packed all the same."""
+    pairs = (line.partition("=") for line in lines)
+    return {name.strip(): value.strip(" \"'") for name, _, value in pairs if NAME.fullmatch(name.strip())}
+
+
+def environment_warnings(values: Mapping[str, str], source: str) -> tuple[Problem, ...]:
+    """The same of a manifest's own environment, which is packed in the open as well."""
+    return tuple(hygiene_warnings({name: value for name, value in values.items() if NAME.fullmatch(name)}, source))
 
 
 def _refused(code: str, text: str, hint: str) -> FoundEnv:

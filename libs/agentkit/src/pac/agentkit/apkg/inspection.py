@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from pac.agentkit.apkg.archive import read_archive, read_entry
-from pac.agentkit.apkg.env import find_env
+from pac.agentkit.apkg.env import environment_warnings, find_env
 from pac.agentkit.apkg.findings import Findings
 from pac.agentkit.apkg.manifest import NAME, FoundManifest, find_manifest
 from pac.agentkit.apkg.model import MIB, Entry, Inspection, Limits, Problem
@@ -39,9 +39,11 @@ def inspect_open(descriptor: int, findings: Findings) -> Inspection:
     names = frozenset(by_name)
     found, env = find_manifest(names, read, limits), find_env(names, read, limits)
     warnings = Findings(limits)
-    for problems, noted in ((found.problems, found.warnings), (env.problems, env.warnings)):
-        findings.extend(problems)
-        warnings.extend(noted)
+    for part in (found, env):
+        findings.extend(part.problems)
+        warnings.extend(part.warnings)
+    if found.manifest is not None:
+        warnings.extend(environment_warnings(found.manifest.environment, found.manifest.source))
     return Inspection(
         size_bytes=size_bytes,
         manifest=found.manifest,

@@ -23,7 +23,7 @@ class Limits:
     archive_bytes: int = 128 * MIB  # of an archive inside a package
     json_bytes: int = 256 * 1024
     yaml_bytes: int = 64 * 1024
-    env_bytes: int = 256 * 1024
+    env_bytes: int = 128 * 1024
     problems: int = 200
     problems_per_code: int = 20
 
