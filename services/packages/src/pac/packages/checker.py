@@ -54,6 +54,7 @@ class Report:
     version: str | None = None
     manifest: dict[str, Any] | None = None
     env_names: tuple[str, ...] = ()
+    dependencies: tuple[dict[str, Any], ...] = ()
     files: tuple[PackagedFile, ...] = ()
     unpacked_bytes: int = 0
     entries: int = 0
@@ -67,6 +68,7 @@ def _report(answer: dict[str, Any]) -> Report:
         version=answer["version"],
         manifest=answer["manifest"],
         env_names=tuple(answer["env_names"]),
+        dependencies=tuple(answer["dependencies"]),
         files=tuple(PackagedFile(**file) for file in answer["files"]),
         unpacked_bytes=answer["unpacked_bytes"],
         entries=answer["entries"],

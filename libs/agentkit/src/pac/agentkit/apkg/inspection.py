@@ -7,9 +7,10 @@ from pathlib import Path
 from pac.agentkit.apkg.archive import read_archive, read_entry
 from pac.agentkit.apkg.env import environment_warnings, find_env
 from pac.agentkit.apkg.findings import Findings
-from pac.agentkit.apkg.manifest import NAME, FoundManifest, find_manifest
+from pac.agentkit.apkg.manifest import NAME, FoundManifest, ReadBytes, find_manifest
 from pac.agentkit.apkg.model import MIB, Entry, Inspection, Limits, Problem
 from pac.agentkit.apkg.names import clashes, is_within_bounds, name_problems, shown, too_many_folders
+from pac.agentkit.apkg.requirements import REQUIREMENTS, declared
 
 DEFAULT_LIMITS = Limits()
 
@@ -29,7 +30,7 @@ def inspect_open(descriptor: int, findings: Findings) -> Inspection:
     size_bytes = os.fstat(descriptor).st_size
     entries = read_archive(descriptor, limits, findings)
     if entries is None or "too_many_entries" in findings.codes:
-        return Inspection(size_bytes, None, None, None, (), (), findings.told(), ())
+        return Inspection(size_bytes, None, None, None, (), (), (), findings.told(), ())
     by_name = {entry.name: entry for entry in entries}
 
     def read(name: str) -> bytes | None:
@@ -38,10 +39,12 @@ def inspect_open(descriptor: int, findings: Findings) -> Inspection:
     findings.extend(_entry_problems(entries, limits))
     names = frozenset(by_name)
     found, env = find_manifest(names, read, limits), find_env(names, read, limits)
+    asked = declared(_requirements(names, read, limits), found.manifest, limits)
     warnings = Findings(limits)
     for part in (found, env):
         findings.extend(part.problems)
         warnings.extend(part.warnings)
+    warnings.extend(asked.warnings)
     if found.manifest is not None:
         warnings.extend(environment_warnings(found.manifest.environment, found.manifest.source))
     return Inspection(
@@ -51,6 +54,7 @@ def inspect_open(descriptor: int, findings: Findings) -> Inspection:
         version=found.manifest.version if found.manifest else None,
         entries=entries,
         env_names=env.names,
+        dependencies=asked.dependencies,
         problems=findings.told(),
         warnings=warnings.told(),
     )
@@ -63,6 +67,14 @@ def check_version(inspection: Inspection, given: str | None) -> Problem | None:
     text = f"Version {shown(given)} was requested, but the package says {shown(inspection.version)}"
     hint = "Set metadata.version in agent.yaml and build the package again, or request the package's version."
     return Problem("version_mismatch", text, inspection.manifest.source if inspection.manifest else None, hint)
+
+
+def _requirements(names: frozenset[str], read: ReadBytes, limits: Limits) -> bytes | None:
+    """None where there are none; empty where they are damaged, which the whole look tells, or too long to be real."""
+    if REQUIREMENTS not in names:
+        return None
+    data = read(REQUIREMENTS)
+    return data if data is not None and len(data) <= limits.requirements_bytes else b""
 
 
 def _usable_name(found: FoundManifest) -> str | None:

@@ -121,6 +121,8 @@ def _manifest(source: str, document: Mapping[str, object]) -> Manifest:
         description=_text(document.get("description")),
         author=_text(document.get("author")),
         license=_text(document.get("license")),
+        homepage=_text(metadata.get("homepage")),
+        repository=_text(metadata.get("repository")),
         capabilities=_texts(document.get("capabilities")),
         dependencies=_texts(document.get("dependencies")),
         tags=_texts(metadata.get("tags")),

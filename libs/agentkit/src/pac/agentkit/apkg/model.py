@@ -24,6 +24,8 @@ class Limits:
     json_bytes: int = 256 * 1024
     yaml_bytes: int = 64 * 1024
     env_bytes: int = 128 * 1024
+    requirements_bytes: int = 64 * 1024
+    dependencies: int = 1000
     problems: int = 200
     problems_per_code: int = 20
 
@@ -73,11 +75,25 @@ class Manifest:
     description: str | None = None
     author: str | None = None
     license: str | None = None
+    homepage: str | None = None
+    repository: str | None = None
     capabilities: tuple[str, ...] = ()
     dependencies: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
     surfaces: tuple[str, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Dependency:
+    """A library that the package asks for. `version` only where exactly one will do."""
+
+    name: str
+    specifier: str = ""
+    version: str | None = None
+    extras: tuple[str, ...] = ()
+    marker: str | None = None
+    url: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +106,7 @@ class Inspection:
     version: str | None
     entries: tuple[Entry, ...]
     env_names: tuple[str, ...]
+    dependencies: tuple[Dependency, ...]
     problems: tuple[Problem, ...]
     warnings: tuple[Problem, ...]
 
