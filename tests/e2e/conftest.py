@@ -12,13 +12,22 @@ from pac.testkit.laws import laws_hold
 from pac.testkit.pac_up import Answer, Pac, Tenant, pac_up
 from pac.testkit.pixell import pixell
 from pac.testkit.runtime import LocalRuntime
+from pac.testkit.supabase import Issuer
 
 __all__ = ["pixell"]
 
 
 @pytest.fixture(scope="session")
-async def pac(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Pac]:
+async def issuer() -> AsyncIterator[Issuer]:
+    async with Issuer().serving() as issuer:
+        yield issuer
+
+
+@pytest.fixture(scope="session")
+async def pac(tmp_path_factory: pytest.TempPathFactory, issuer: Issuer) -> AsyncIterator[Pac]:
     environment = {
+        "GATEWAY_SUPABASE_ISSUER": issuer.url,
+        "GATEWAY_SUPABASE_JWKS_URL": issuer.jwks_url,
         "GATEWAY_PORT": str(free_port()),
         "LOCAL_RUNTIME_BASE_ENVIRONMENT": "T_*",
         "T_FROM": "base",

@@ -62,7 +62,13 @@ async def test_a_deployment_is_cancelled_and_retried_from_the_step_it_had_reache
     late = await pac.call("POST", f"/api/deployments/{deployment}/cancel", tenant.key)
     assert (late.status, late.body["code"]) == (409, "already_finished")
 
-    again = await pac.call("POST", f"/api/deployments/{deployment}/retry", tenant.key)
+    asked = (
+        pac.call("POST", f"/api/deployments/{deployment}/retry", tenant.key, headers={"Idempotency-Key": "again"})
+        for _ in range(5)
+    )
+    again, *same = await asyncio.gather(*asked)
+    assert {answer.status for answer in (again, *same)} == {202}, same
+    assert all(answer.body == again.body for answer in same)
     assert again.body["package"]["id"] == accepted.body["package"]["id"]
     shown = await deployment_of(pac, tenant, await completed(pac, tenant, again))
     assert (shown["source"], shown["retry_of"]) == ("retry", deployment)

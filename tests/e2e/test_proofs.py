@@ -54,7 +54,7 @@ async def test_proofs_of_every_end_are_sound_and_a_changed_byte_is_not(pac: Pac,
     assert (running.status, stopped.status) == (202, 202), stopped
     ends = (
         (rich, cancelled, "cancelled", "released"),
-        (tenant, completed.body["deployment"]["id"], "completed", "captured"),
+        (tenant, completed.body["deployment"]["id"], "succeeded", "captured"),
         (tenant, failed.body["deployment"]["id"], "failed", "released"),
         (poor, rejected.body["deployment_id"], "rejected", "refused"),
     )

@@ -120,6 +120,14 @@ def test_the_runtime_gets_nothing_but_what_is_meant_for_it() -> None:
     }
 
 
+def test_the_runtime_is_somebody_at_aws_only_where_its_secrets_come_from_there() -> None:
+    mine = {"AWS_PROFILE": "p", "AWS_ACCESS_KEY_ID": "AKIA", "PIXELL_AWS_SECRETS": "my/app"}
+    asks = wiring({**mine, "PIXELL_SECRETS_PROVIDER": "aws"}).of_runtime()
+    assert {name: asks[name] for name in mine} == mine
+    static = wiring({**mine, "PIXELL_SECRETS_PROVIDER": "static"}).of_runtime()
+    assert not [name for name in static if name.startswith("AWS_")]
+
+
 def test_the_runtime_fetches_packages_from_the_object_store_only() -> None:
     made = wiring({"S3_PUBLIC_ENDPOINT_URL": "https://objects.example"}).of_runtime()
     assert made["LOCAL_RUNTIME_PACKAGE_ORIGINS"] == "http://127.0.0.1:3,https://objects.example"

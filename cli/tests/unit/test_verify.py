@@ -20,7 +20,7 @@ def run(*arguments: str) -> Result:
 @pytest.fixture
 def proof(tmp_path: Path) -> Path:
     file = tmp_path / "proof.json"
-    file.write_bytes(content_of("completed"))
+    file.write_bytes(content_of("succeeded"))
     return file
 
 
@@ -35,7 +35,7 @@ def keys(tmp_path: Path) -> Path:
 
 def test_a_sound_proof(proof: Path, keys: Path) -> None:
     said = run(str(proof))
-    assert (said.exit_code, "completed; 5 credits captured" in said.stdout) == (0, True)
+    assert (said.exit_code, "succeeded; 5 credits captured" in said.stdout) == (0, True)
     assert "pin them with --keys" in said.stderr
     said = run(str(proof), "--keys", str(keys), "-o", "json")
     told = json.loads(said.stdout)

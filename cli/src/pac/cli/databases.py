@@ -32,7 +32,7 @@ class Service(StrEnum):
 
 
 OneService = Annotated[Service, typer.Option("--service", help="Whose log.")]
-AnyService = Annotated[Service | None, typer.Option("--service", help="Of this service only [all].")]
+AnyService = Annotated[Service | None, typer.Option("--service", help="Of this service only (all).")]
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ class Format(StrEnum):
 
 
 Output = Annotated[Format, typer.Option("-o", "--output", help="table, or json for programs.")]
-StateDir = Annotated[Path | None, typer.Option("--state-dir", help="Where `pac up` keeps everything [PAC_STATE_DIR].")]
+StateDir = Annotated[Path | None, typer.Option("--state-dir", help="Where `pac up` keeps everything (PAC_STATE_DIR).")]
 
 
 def say(line: str) -> None:

@@ -302,11 +302,14 @@ async def test_a_restarted_runtime_is_empty_and_its_folder_has_one_master(
 async def test_a_provider_that_cannot_be_used_starts_no_agent(
     start_runtime: Any, packages: Any, make_folder: Any, tmp_path: Path
 ) -> None:
-    runtime = await start_runtime({"PIXELL_SECRETS_PROVIDER": "aws", "PIXELL_AWS_SECRETS": "x"})
+    runtime = await start_runtime({"PIXELL_SECRETS_PROVIDER": "static", "PIXELL_SECRETS_JSON": '{"A": "hidden'})
     await runtime.deploy("d-1", put(packages, make_folder, tmp_path, main=TELLS))
     health = await runtime.settled("d-1")
-    expected = "The agent is not started: The secrets provider aws is not supported yet (PIXELL_SECRETS_PROVIDER)"
-    assert health["message"] == expected
+    assert health["message"] == (
+        "The agent is not started: The secrets provider static gave nothing: PIXELL_SECRETS_JSON is not JSON. "
+        "Set PIXELL_SECRETS_JSON to a JSON object of names and texts."
+    )
+    assert "hidden" not in runtime.log.read_text()
 
 
 async def test_requirements_are_installed_once_and_a_failing_one_is_told(

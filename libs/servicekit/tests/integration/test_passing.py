@@ -2,7 +2,7 @@
 
 import random
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -25,6 +25,7 @@ from pac.testkit.service import service_settings
 
 NOW = datetime(2026, 11, 23, tzinfo=UTC)
 ACCOUNT = UUID(int=1)
+Tell = Callable[[Sequence[Any], random.Random], list[Any]]
 EFFECTS = "CREATE TABLE state.effects (id bigserial, app text, number int)"
 
 
@@ -182,6 +183,25 @@ async def test_what_could_not_be_settled_is_to_be_read_again(
     assert await consumer.inbox(stream) == 3
 
 
+@pytest.mark.parametrize("late", [0, 1])
+async def test_what_comes_late_or_once_more_takes_nothing_of_its_stream_along(consumer: Consumer, late: int) -> None:
+    """The second is noted when the first comes: as old news, or as an effect whose turn it is now."""
+    [(app, stream)] = streams(1)
+    first, second = (consumer.raw(stream.say(one)) for one in (effective(app, 1), idle(app)))
+    if not late:
+        await consumer.batch([first])
+    assert await consumer.batch([second, first]) == []
+    assert (await consumer.inbox(stream), await consumer.count_parked()) == (2, 0)
+    assert await consumer.effects() == {str(app): [1]}
+
+
+def shuffled(told: Sequence[Any], chance: random.Random) -> list[Any]:
+    """Each one to three times, in any order."""
+    copies = [one for one in told for _ in range(chance.randint(1, 3))]
+    chance.shuffle(copies)
+    return copies
+
+
 def as_kafka_may_tell(told: Sequence[Any], chance: random.Random) -> list[Any]:
     """Streams side by side, each in its order; some of it lost, anything once more, and all of it said again."""
     between = sorted(told, key=lambda one: one.version + chance.random())
@@ -192,8 +212,9 @@ def as_kafka_may_tell(told: Sequence[Any], chance: random.Random) -> list[Any]:
     return [*heard, *between]
 
 
+@pytest.mark.parametrize("tell", [as_kafka_may_tell, shuffled])
 @pytest.mark.parametrize("seed", range(12))
-async def test_any_loss_any_doubles_and_any_crash_end_in_the_same(consumer: Consumer, seed: int) -> None:
+async def test_any_loss_any_doubles_and_any_crash_end_in_the_same(consumer: Consumer, seed: int, tell: Tell) -> None:
     chance = random.Random(seed)  # noqa: S311 - repeatable on purpose
     told, expected = [], defaultdict(list)
     for app, stream in streams(4):
@@ -202,7 +223,7 @@ async def test_any_loss_any_doubles_and_any_crash_end_in_the_same(consumer: Cons
             told.append(stream.say(effective(app, number) if acts else idle(app)))
             if acts:
                 expected[str(app)].append(number)
-    records = [consumer.raw(one) for one in as_kafka_may_tell(told, chance)]
+    records = [consumer.raw(one) for one in tell(told, chance)]
     while records:
         size = chance.randint(1, 12)
         batch = records[:size]

@@ -18,9 +18,9 @@ from pac.testkit.proofs import CREDITS, DEPLOYMENT, ENDS, SIGNERS, Book, content
 
 PACKAGES, HUB, BILLING, NOTIFIER = range(4)
 SMALL = content_of("rejected", ServiceName.PACKAGES, ServiceName.RUNTIME_NOTIFIER)
-WHOLE = content_of("completed")
+WHOLE = content_of("succeeded")
 SETTLED = {
-    "completed": "captured",
+    "succeeded": "captured",
     "failed": "released",
     "cancelled": "released",
     "rejected": "refused",
@@ -66,7 +66,7 @@ def test_what_is_cut_out_is_missed(at: int, length: int) -> None:
     assert not verdict_on(SMALL[:at] + SMALL[at + length :]).sound
 
 
-def changed(change: Change, end: str = "completed") -> list[tuple[str | None, int | None, str | None]]:
+def changed(change: Change, end: str = "succeeded") -> list[tuple[str | None, int | None, str | None]]:
     proof = recorded(end).proof()
     change(proof)
     return [(fault.stream, fault.version, fault.field) for fault in verdict_on(written(proof)).faults]
@@ -129,19 +129,19 @@ def test_legs_that_do_not_sum_to_zero() -> None:
     def change(part: dict[str, Any]) -> None:
         part["statement"]["ledger"][0]["legs"]["reserved"] += 1
 
-    assert "the legs do not sum to zero" in resigned(recorded("completed"), change)[0]
+    assert "the legs do not sum to zero" in resigned(recorded("succeeded"), change)[0]
 
 
 def test_an_entry_that_no_event_says_and_one_that_is_missing() -> None:
     def twice(part: dict[str, Any]) -> None:
         part["statement"]["ledger"].append(part["statement"]["ledger"][-1])
 
-    assert resigned(recorded("completed"), twice) == [f"hold-{DEPLOYMENT}, ledger.capture: no event says so"]
+    assert resigned(recorded("succeeded"), twice) == [f"hold-{DEPLOYMENT}, ledger.capture: no event says so"]
 
     def gone(part: dict[str, Any]) -> None:
         part["statement"]["ledger"].pop()
 
-    assert resigned(recorded("completed"), gone) == [f"hold-{DEPLOYMENT}, ledger.capture: is not in the ledger"]
+    assert resigned(recorded("succeeded"), gone) == [f"hold-{DEPLOYMENT}, ledger.capture: is not in the ledger"]
 
 
 def joined(hold: str, hub: str) -> list[str]:
@@ -151,18 +151,18 @@ def joined(hold: str, hub: str) -> list[str]:
     return [str(fault) for fault in verdict_on(written(proof)).faults]
 
 
-@pytest.mark.parametrize("hold", ["completed", "failed", "rejected", "open"])
+@pytest.mark.parametrize("hold", ["succeeded", "failed", "rejected", "open"])
 @pytest.mark.parametrize("hub", ENDS)
 def test_completed_is_captured_and_every_other_end_is_not(hold: str, hub: str) -> None:
     faults = joined(hold, hub)
-    agree = {("completed", "completed"), ("failed", "failed"), ("failed", "cancelled"), ("rejected", "rejected")}
+    agree = {("succeeded", "succeeded"), ("failed", "failed"), ("failed", "cancelled"), ("rejected", "rejected")}
     agree |= {("rejected", "failed"), ("rejected", "cancelled")}
     assert any("it ended as" in fault for fault in faults) is ((hold, hub) not in agree)
     assert any("causation_id: no event of the deployment" in fault for fault in faults)
 
 
 def test_parts_of_two_accounts_are_no_proof() -> None:
-    proof = recorded("completed").proof()
+    proof = recorded("succeeded").proof()
     statement = proof["parts"][HUB]["statement"] | {"account_id": str(DEPLOYMENT)}
     events = proof["parts"][HUB]["events"]
     proof["parts"][HUB] = {**SIGNERS[ServiceName.DEPLOYMENTS].signed(statement), "events": events}
@@ -170,7 +170,7 @@ def test_parts_of_two_accounts_are_no_proof() -> None:
 
 
 def test_a_hold_ends_once() -> None:
-    proof = recorded("completed").proof()
+    proof = recorded("succeeded").proof()
     events = proof["parts"][BILLING]["events"]
     proof["parts"][BILLING]["events"] = [*events, {**events[1], "version": 3}]
     assert not verdict_on(written(proof)).sound
@@ -213,7 +213,7 @@ def test_only_pinned_keys_count() -> None:
 
 
 def test_a_part_may_be_left_out_but_not_billings_and_not_in_silence() -> None:
-    without = recorded("completed")
+    without = recorded("succeeded")
     assert verdict_on(written(without.proof(ServiceName.DEPLOYMENTS))).outcome is None
     silent = without.proof(ServiceName.DEPLOYMENTS) | {"missing": []}
     assert [fault.field for fault in verdict_on(written(silent)).faults] == ["missing"]

@@ -166,6 +166,23 @@ async def test_an_operator_without_account_has_no_credits_to_read(gateway: Gatew
     assert (await gateway.call(OPERATOR, "GET", "/api/credits"))[0] == 404
 
 
+async def test_short_is_who_has_too_little_and_nothing_that_may_come_back(billing: Billing, gateway: Gateway) -> None:
+    account_id, deployment_id = uuid4(), uuid4()
+    too_much = f"/internal/quote?size_bytes={(SIGN_UP_CREDITS + 1) * 1_048_576}"
+
+    async def quoted() -> tuple[bool, bool]:
+        _, quote = await gateway.call(owner(account_id), "GET", too_much)
+        return quote["sufficient"], quote["short"]
+
+    assert await quoted() == (False, False), "an account not heard of yet"
+    await billing.open_account(account_id)
+    assert await quoted() == (False, True)
+    await billing.hear(billing.queued(account_id, deployment_id, 4))
+    assert await quoted() == (False, False), "what is reserved may come back"
+    await billing.hear(billing.finalizing(account_id, deployment_id))
+    assert await quoted() == (False, True)
+
+
 async def test_a_quote_is_the_price_of_an_upload_and_what_would_be_left(gateway: Gateway) -> None:
     account = uuid4()
     await gateway.call(OPERATOR, "POST", grants(account), json={"amount": 3, "reason": "test"})
@@ -176,8 +193,8 @@ async def test_a_quote_is_the_price_of_an_upload_and_what_would_be_left(gateway:
         left = available - cost
         assert (status, quote) == (
             200,
-            {"cost": cost, "available": available, "balance_after": left, "sufficient": left >= 0},
-        )
+            {"cost": cost, "available": available, "balance_after": left, "sufficient": left >= 0, "short": False},
+        ), "an account of which billing has not heard is never short"
     for size in ("", "x", "-1"):
         status, refusal = await gateway.call(owner(account), "GET", f"/internal/quote?size_bytes={size}")
         assert (status, refusal["code"]) == (400, "invalid_request")

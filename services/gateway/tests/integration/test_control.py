@@ -1,17 +1,20 @@
 """What goes through the gateway about one deployment: what the hub does not know yet, and streams of events."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import pytest
 from aiohttp import ClientResponse, web
 
+from pac.contracts.uploads import FORM_BYTES_MAX
+
 if TYPE_CHECKING:
     from services.gateway.tests.integration.conftest import Stage, Tenant
 
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 CALLS = [("POST", "cancel"), ("GET", "events")]
 
 
@@ -112,10 +115,63 @@ async def test_what_would_be_refused_and_what_is_no_dry_run_is_passed_on(stage: 
     answer = await stage.gateway.call("POST", f"{path}?dry_run=true", mine.key, data=b"x")
     assert (answer.status, answer.json["details"]) == (400, ["Invalid APKG format"])
     stage.packages.handle = says_checked
-    assert (await stage.gateway.call("POST", path, mine.key, data=b"x")).json == CHECKED
     assert not stage.billing.seen
     answer = await stage.gateway.call("POST", f"{path}?dry_run=perhaps", mine.key, data=b"x")
     assert (answer.status, answer.json["details"]) == (400, ["dry_run: true or false"])
+
+
+def quotes(**said: Any) -> Handler:
+    async def quoted(_: web.Request) -> web.StreamResponse:
+        return web.json_response({**QUOTED, "cost": 7, "available": 1, **said})
+
+    return quoted
+
+
+async def test_what_cannot_be_paid_is_refused_before_its_first_byte(stage: "Stage") -> None:
+    mine = await stage.gateway.account()
+    stage.billing.handle = quotes(short=True)
+    path, asked = f"/api/agent-apps/{mine.app_id}/packages/deploy", asyncio.Event()
+
+    async def body() -> AsyncIterator[bytes]:
+        asked.set()
+        yield b"x"
+
+    headers = {"Content-Length": str(9 * 1_048_576), "Expect": "100-continue"}
+    answer = await stage.gateway.call("POST", path, mine.key, data=body(), headers=headers)
+    assert (answer.status, answer.reason) == (402, "Insufficient credits")
+    shown = {name: answer.json[name] for name in ("error", "required", "available")}
+    assert shown == {"error": "Insufficient credits", "required": 7, "available": 1}
+    assert stage.billing.seen[-1].raw_path == f"/internal/quote?size_bytes={9 * 1_048_576 - FORM_BYTES_MAX}"
+    assert not asked.is_set()
+    assert not stage.packages.seen
+
+
+@pytest.mark.parametrize("billing", ["may change", "away", "broken", "hangs", "not asked"])
+async def test_only_a_fresh_answer_refuses(stage: "Stage", billing: str) -> None:
+    mine = await stage.gateway.account()
+    stage.packages.handle = says_checked
+    over = asyncio.Event()
+
+    async def hangs(_: web.Request) -> web.StreamResponse:
+        await over.wait()
+        return web.Response()
+
+    match billing:
+        case "may change":
+            stage.billing.handle = quotes(short=False, sufficient=False)
+        case "away":
+            await stage.billing.stop()
+        case "hangs":
+            stage.billing.handle = hangs
+        case "broken":
+            stage.billing.handle = broken
+        case _:
+            stage.billing.handle = quotes(short=True)
+    path = f"/api/agent-apps/{mine.app_id}/packages/deploy"
+    headers = {"Idempotency-Key": "paid-for-already"} if billing == "not asked" else {}
+    answer = await stage.gateway.call("POST", path, mine.key, data=b"x", headers=headers)
+    over.set()
+    assert (answer.status, answer.json) == (200, CHECKED)
 
 
 # ---- streams ---------------------------------------------------------------------------------------------------------

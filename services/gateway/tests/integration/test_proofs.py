@@ -32,14 +32,14 @@ def answers(upstream: "Upstream", book: Book, account_id: object = None, *, stat
 
 async def test_a_proof_of_what_can_be_reached(stage: "Stage") -> None:
     tenant = await stage.gateway.account("proved")
-    book = recorded("completed")
+    book = recorded("succeeded")
     for upstream in (stage.packages, stage.deployments, stage.billing):
         answers(upstream, book, tenant.account_id)
     answer = await stage.gateway.call("GET", PATH, tenant.key)
     assert (answer.status, answer.headers["Cache-Control"]) == (200, "no-store")
     assert answer.json["missing"] == ["runtime-notifier"]
     verdict = verdict_on(answer.body)
-    assert (verdict.sound, verdict.outcome, verdict.credits) == (True, "completed", "captured")
+    assert (verdict.sound, verdict.outcome, verdict.credits) == (True, "succeeded", "captured")
 
 
 async def test_what_is_away_is_left_out_but_not_billing(stage: "Stage") -> None:

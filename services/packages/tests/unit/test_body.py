@@ -1,8 +1,9 @@
 import asyncio
 
 import pytest
-from aiohttp import StreamReader
+from aiohttp import MultipartReader, StreamReader
 from aiohttp.base_protocol import BaseProtocol
+from multidict import CIMultiDict
 
 from pac.contracts.errors import ErrorCode, Refused
 from pac.packages.body import MIB, BodyLimits, BoundedBody, megabytes, too_large
@@ -14,7 +15,7 @@ def stream(data: bytes, *, ended: bool = True) -> StreamReader:
     loop = asyncio.get_running_loop()
     protocol = BaseProtocol(loop)
     protocol.connection_made(asyncio.Transport())
-    reader = StreamReader(protocol, 2**16, loop=loop)
+    reader = StreamReader(protocol, max(2**16, len(data)), loop=loop)
     reader.feed_data(data)
     if ended:
         reader.feed_eof()
@@ -42,6 +43,17 @@ async def test_what_is_not_the_file_has_a_limit_of_its_own() -> None:
     with pytest.raises(Refused) as refused:
         await other.read(1500)
     assert refused.value.code is ErrorCode.TOO_LARGE
+
+
+async def test_a_preamble_of_two_hundred_megabytes_is_refused_before_one_has_been_read() -> None:
+    """As aiohttp reads it: line by line, looking for the first boundary."""
+    lines = (b"a" * 1000 + b"\r\n") * 1200
+    body = BoundedBody(stream(lines, ended=False), BodyLimits(file_bytes=100 * MIB))
+    headers = CIMultiDict({"Content-Type": "multipart/form-data; boundary=x"})
+    with pytest.raises(Refused) as refused:
+        await MultipartReader(headers, body).next()  # type: ignore[arg-type]
+    assert refused.value.code is ErrorCode.TOO_LARGE
+    assert body.read_bytes < MIB
 
 
 async def test_a_body_that_stops_is_too_slow() -> None:

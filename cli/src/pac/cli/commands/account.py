@@ -12,7 +12,7 @@ from pac.cli.output import Format, Output, StateDir, expected, say, say_json, sa
 
 keys = typer.Typer(no_args_is_help=True, help="API keys of an account.")
 credits_ = typer.Typer(no_args_is_help=True, help="Credits of an account.")
-Account = Annotated[str | None, typer.Option("--account", help="Account id [the local one].")]
+Account = Annotated[str | None, typer.Option("--account", help="Account id (the local one).")]
 
 
 def _call(target: Target, key: str, method: str, path: str, **options: Any) -> Json:
@@ -30,7 +30,7 @@ def create_key(
     *,
     account: Account = None,
     scope: Annotated[
-        list[str] | None, typer.Option("--scope", help="deploy, read, secrets, admin; repeat it [all of them].")
+        list[str] | None, typer.Option("--scope", help="deploy, read, secrets, admin; repeat it (all of them).")
     ] = None,
     expires_at: Annotated[str | None, typer.Option("--expires-at", help="ISO time with a zone.")] = None,
     state_dir: StateDir = None,

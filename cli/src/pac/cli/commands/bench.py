@@ -17,7 +17,9 @@ INTERRUPTED = 130
 
 @expected
 def bench(
-    names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="Which ones [all].")] = None,
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="[NAME]...", help="Which ones; all of them if none is named.")
+    ] = None,
     *,
     rounds: Annotated[int, typer.Option("--rounds", min=1, help="Paired rounds; fewer than 7 say little.")] = 7,
     seconds: Annotated[float, typer.Option("--seconds", min=0.01, help="Of a measurement by time.")] = 0.8,

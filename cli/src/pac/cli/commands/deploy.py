@@ -28,8 +28,8 @@ Timeout = Annotated[float, typer.Option("--timeout", min=0.1, help="Seconds to w
 def deploy(
     file: Annotated[Path, typer.Argument(help="The package, an .apkg file.")],
     *,
-    app: Annotated[str | None, typer.Option("--app", help="Agent app id [the local one].")] = None,
-    version: Annotated[str | None, typer.Option("--version", help="[the one in the package]")] = None,
+    app: Annotated[str | None, typer.Option("--app", help="Agent app id (the local one).")] = None,
+    version: Annotated[str | None, typer.Option("--version", help="Of the package (the one it holds).")] = None,
     wait: Annotated[bool, typer.Option("--wait", help="Watch it until it ends.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Let it take a version that exists.")] = False,
     timeout: Timeout = 300.0,

@@ -33,7 +33,7 @@ def migrate(*, state_dir: StateDir = None, output: Output = Format.TABLE) -> Non
 @expected
 def apply(
     *,
-    file: Annotated[Path | None, typer.Option("--file", help="[deploy/topics.toml]")] = None,
+    file: Annotated[Path | None, typer.Option("--file", help="What should be there (deploy/topics.toml).")] = None,
     replication: Annotated[int, typer.Option("--replication", min=1, help="Copies of each partition.")] = 1,
     state_dir: StateDir = None,
     output: Output = Format.TABLE,

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from pac.agentkit.providers import PROVIDER
 from pac.cli.local.errors import Expected
 from pac.cli.local.keys import identity_public_key, new_key, sealing_public_key
 from pac.cli.local.probes import HOST
@@ -22,7 +23,8 @@ POOLED_CONNECTIONS = 30  # of one service, all its processes together; the serve
 RUNTIME_NAMES = ("LOCAL_RUNTIME_*", "PIXELL_*", "PAC_LOG_*", "PATH", "HOME", "LANG", "TZ", "TMPDIR", "PYTHON*")
 INSTALL_NAMES = ("UV_*", "PIP_*", "*_PROXY", "*_proxy", "SSL_CERT_*", "REQUESTS_CA_BUNDLE")
 # Names that would make the S3 client talk to somebody else, or as somebody else, than the local server.
-S3_NAMES = ("S3_ENDPOINT_URL", "AWS_*")
+AWS_NAMES = ("AWS_*",)
+S3_NAMES = ("S3_ENDPOINT_URL", *AWS_NAMES)
 
 
 def variable(service: str, thing: str) -> str:
@@ -162,7 +164,9 @@ class Wiring:
 
     def of_runtime(self) -> dict[str, str]:
         inherited = tuple(name.strip() for name in self.own.values.get("LOCAL_RUNTIME_BASE_ENVIRONMENT", "").split(","))
-        own = self.own.only((*RUNTIME_NAMES, *INSTALL_NAMES, *(name for name in inherited if name)))
+        # The secrets provider asks AWS as whoever started us; agents get none of these, the runtime sees to that.
+        provider = AWS_NAMES if self.own.values.get(PROVIDER, "").strip().lower() == "aws" else ()
+        own = self.own.only((*RUNTIME_NAMES, *INSTALL_NAMES, *provider, *(name for name in inherited if name)))
         origins = {self.s3.endpoint, self.own.get("S3_ENDPOINT_URL"), self.own.get("S3_PUBLIC_ENDPOINT_URL")}
         return own.over(
             {

@@ -1,11 +1,13 @@
 """The environment of an agent: how .env is read, and the one rule of precedence for everything that starts one."""
 
 import io
+import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from dotenv import dotenv_values
+from dotenv.parser import parse_stream
 
 BASE_NAMES = ("PATH", "HOME", "LANG", "TZ", "TMPDIR")
 
@@ -34,12 +36,15 @@ class Explanation:
 
 @dataclass(frozen=True, repr=False)
 class Layers:
-    """The four layers of one agent. Not shown in full anywhere: values may be secrets."""
+    """The four layers of one agent; whoever knows only some of them leaves the others empty.
 
-    request: Mapping[str, str]
-    provider: Mapping[str, str]
-    dotenv: Mapping[str, str]
-    base: Mapping[str, str]
+    Not shown in full anywhere: values may be secrets.
+    """
+
+    request: Mapping[str, str] = field(default_factory=dict)
+    provider: Mapping[str, str] = field(default_factory=dict)
+    dotenv: Mapping[str, str] = field(default_factory=dict)
+    base: Mapping[str, str] = field(default_factory=dict)
 
     def by_strength(self) -> tuple[tuple[Layer, Mapping[str, str]], ...]:
         return (
@@ -51,16 +56,28 @@ class Layers:
 
 
 def merge(layers: Layers) -> dict[str, str]:
-    """Deployment request > secrets provider > .env of the package > base environment."""
+    """Deployment request > secrets provider > .env of the package > base environment. BadEnvironment."""
     merged: dict[str, str] = {}
-    for _, values in reversed(layers.by_strength()):
+    for layer, values in reversed(layers.by_strength()):
         merged.update(values)
+        if not all(_is_name(key) for key in values):
+            raise BadEnvironment(f"The layer {layer} holds a name that no variable can have")
     for key, value in merged.items():
-        if not key or "=" in key or "\0" in key:
-            raise BadEnvironment("The environment holds a name that is empty or has '=' or NUL in it")
-        if "\0" in value:
-            raise BadEnvironment(f"The value of {key} holds a NUL character")
+        if not _is_text(value):
+            layer = _explained(key, layers).wins
+            raise BadEnvironment(f"The value of {key} (layer {layer}) holds a character that no variable can hold")
     return merged
+
+
+def _is_name(key: str) -> bool:
+    return bool(key) and "=" not in key and _is_text(key)
+
+
+def _is_text(value: str) -> bool:
+    try:
+        return b"\0" not in os.fsencode(value)
+    except UnicodeEncodeError:  # half of a surrogate pair, as JSON can write it
+        return False
 
 
 def explain(layers: Layers) -> tuple[Explanation, ...]:
@@ -76,9 +93,23 @@ def _explained(key: str, layers: Layers) -> Explanation:
 
 def parse_dotenv(data: bytes) -> dict[str, str]:
     """The values of a .env file. No interpolation; a name without `=` is left out; bytes not UTF-8 are replaced."""
-    text = data.decode("utf-8-sig", "replace")
-    parsed = dotenv_values(stream=io.StringIO(text), interpolate=False)
+    parsed = dotenv_values(stream=_text_of(data), interpolate=False)
     return {key: value for key, value in parsed.items() if key and value is not None}
+
+
+def unread_lines(data: bytes) -> tuple[int, ...]:
+    """Which lines of a .env file (the first is 1) are no comment and yet give no variable."""
+    bindings = (one for one in parse_stream(_text_of(data)) if one.error or (one.key and one.value is None))
+    originals = [binding.original for binding in bindings]
+    return tuple(one.line + _blank_lines_before(one.string) for one in originals)
+
+
+def _text_of(data: bytes) -> io.StringIO:
+    return io.StringIO(data.decode("utf-8-sig", "replace"))
+
+
+def _blank_lines_before(text: str) -> int:
+    return text[: len(text) - len(text.lstrip())].count("\n")
 
 
 def base_environment(environ: Mapping[str, str], names: Iterable[str]) -> dict[str, str]:

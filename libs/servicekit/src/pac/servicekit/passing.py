@@ -49,8 +49,10 @@ class Passing:
         return True
 
     def forget(self, envelope: Envelope[Any]) -> None:
-        """The inbox has moved to this event, and over what lay before it."""
-        self._of.pop(stream_of(envelope), None)
+        """The inbox has moved to this event at least, and over what lay before it; what lies behind it stays."""
+        passed = self._of.get(stream_of(envelope))
+        if passed is not None and passed.span.last <= envelope.version:
+            del self._of[stream_of(envelope)]
 
     def of_subject(self, subject: str) -> list[Passed]:
         return [passed for passed in self._of.values() if passed.records[0].subject == subject]

@@ -40,7 +40,7 @@ BYTES: Mapping[str, Any] = {
     "object_key": "packages/1",
 }
 CREDITS = 5
-ENDS = ("completed", "failed", "cancelled", "rejected")
+ENDS = ("succeeded", "failed", "cancelled", "rejected")
 
 
 @dataclass
@@ -113,7 +113,7 @@ def recorded(end: str, *, credits_: int = CREDITS) -> Book:
         book.record(hub, DeploymentRejected, decided, **APP_FACTS, **ended)
         return book
     reserved = book.record(billing, CreditsReserved, queued, **FACTS, amount=credits_)
-    if end == "completed":
+    if end == "succeeded":
         order = {**APP_FACTS, **BYTES, "step": Step.FINALIZE, "attempt": 1, "due_at": NOON, "release": 1}
         asked = book.record(hub, StepStarted, reserved, **order)
         captured = book.record(billing, CreditsCaptured, asked, **FACTS, amount=credits_, attempt=1)

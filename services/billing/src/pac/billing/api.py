@@ -37,13 +37,19 @@ class Api:
         )
 
     async def get_quote(self, request: web.Request) -> web.Response:
-        """What a deployment of `?size_bytes=` would cost, and what would be left; the gateway asks, for a dry run."""
+        """What a deployment of `?size_bytes=` would cost, and what would be left.
+
+        The gateway asks: for a dry run, and before it lets a package come.
+        """
         account_id, size = account_of(caller_of(request)), request.query.get("size_bytes", "")
         if not re.fullmatch(r"[0-9]{1,15}", size):
             raise Refused(ErrorCode.INVALID_REQUEST, details=["size_bytes: a whole number"])
         cost, balance = cost_of(int(size), Source.UPLOAD, billable=True), await self.queries.balance(account_id)
         left = balance.available - cost
-        return reply(QuoteReply(cost=cost, available=balance.available, balance_after=left, sufficient=left >= 0))
+        short = left < 0 and balance.reserved == 0 and await self.queries.is_open(account_id)
+        return reply(
+            QuoteReply(cost=cost, available=balance.available, balance_after=left, sufficient=left >= 0, short=short)
+        )
 
     async def get_ledger(self, request: web.Request) -> web.Response:
         account_id = account_of(caller_of(request))

@@ -30,6 +30,13 @@ class Queries:
                 row = (await connection.execute(statement)).one_or_none()
         return Balance(row.available, row.reserved, row.spent) if row else Balance()
 
+    async def is_open(self, account_id: UUID) -> bool:
+        """Whether billing has heard of the account, so that its first credits are there."""
+        opened = select(BALANCES.c.opened_at).where(BALANCES.c.account_id == account_id)
+        with unavailable():
+            async with self.engine.connect() as connection:
+                return (await connection.execute(opened)).scalar_one_or_none() is not None
+
     async def ledger(self, account_id: UUID, page: Page) -> LedgerPage:
         statement = entries().where(LEDGER.c.account_id == account_id).order_by(LEDGER.c.number.desc())
         if page.after:

@@ -142,8 +142,11 @@ class Handlers:
             if route.public:
                 self.limits.asked_by_anyone(request)
             caller = await self.gate.admit(request, route)
+            instead = self._instead(route, request)
+            if route.quoted and instead is None:
+                await self.quote.look(request, caller)
             with self.limits.upload(caller.account_id) if route.upload else nullcontext():
-                return await self.upstreams.forward(request, route.to, caller, instead=self._instead(route, request))
+                return await self.upstreams.forward(request, route.to, caller, instead=instead)
 
         return forward
 

@@ -1,4 +1,4 @@
-"""A dry run of a deploy: packages says whether it would be accepted, billing what it would cost; one answer of both."""
+"""What billing says of a deploy: before its package comes, and in the answer to a dry run."""
 
 import json
 from dataclasses import dataclass
@@ -10,8 +10,10 @@ from aiohttp import web
 from pac.contracts.errors import ErrorCode, Refused
 from pac.contracts.identity import Caller
 from pac.contracts.topics import ServiceName
+from pac.contracts.uploads import FORM_BYTES_MAX
 from pac.gateway.forward import Upstreams, whole
 from pac.servicekit.answers import reply
+from pac.servicekit.idempotency import HEADER
 
 OK = 200
 QUOTED = ("cost", "available", "balance_after", "sufficient")
@@ -21,26 +23,44 @@ QUOTED = ("cost", "available", "balance_after", "sufficient")
 class Quote:
     upstreams: Upstreams
     timeout_seconds: float = 2.0
+    look_seconds: float = 0.5
+
+    async def look(self, request: web.Request, caller: Caller) -> None:
+        """Refused, before the first byte of the body, when billing says just now that it cannot be paid for.
+
+        `required` is the least that a body of this length can cost. Whatever billing does not say in time, it says
+        when it reserves. A request with an Idempotency-Key may be one that was paid for long ago.
+        """
+        if HEADER in request.headers:
+            return
+        least_bytes = max(0, (request.content_length or 0) - FORM_BYTES_MAX)
+        quoted = await self._asked(request, caller, least_bytes, self.look_seconds)
+        if quoted is not None and quoted.get("short"):
+            raise Refused(ErrorCode.INSUFFICIENT_CREDITS, required=quoted["cost"], available=quoted["available"])
 
     async def compose(
         self, request: web.Request, caller: Caller, answer: aiohttp.ClientResponse
     ) -> web.StreamResponse | None:
-        """None for an answer that is to be passed on as it is. Without billing its part is left out, never guessed."""
+        """A dry run: packages has said whether it would be accepted, billing says what it would cost.
+
+        None for an answer that is to be passed on as it is. Without billing its part is left out, never guessed.
+        """
         if answer.status != OK:
             return None
         try:
             checked: dict[str, Any] = json.loads(await whole(answer))
         except aiohttp.ClientError:
             raise Refused(ErrorCode.UNAVAILABLE, retry_after_seconds=1) from None
-        return reply({**checked, **await self._quoted(request, caller, int(checked["package"]["size_bytes"]))})
+        quoted = await self._asked(request, caller, int(checked["package"]["size_bytes"]), self.timeout_seconds) or {}
+        return reply({**checked, **{name: quoted[name] for name in QUOTED if name in quoted}})
 
-    async def _quoted(self, request: web.Request, caller: Caller, size_bytes: int) -> dict[str, Any]:
-        path, seconds = f"/internal/quote?size_bytes={size_bytes}", self.timeout_seconds
+    async def _asked(
+        self, request: web.Request, caller: Caller, size_bytes: int, seconds: float
+    ) -> dict[str, Any] | None:
+        path = f"/internal/quote?size_bytes={size_bytes}"
         try:
             answer = await self.upstreams.fetch(request, ServiceName.BILLING, path, caller, timeout_seconds=seconds)
         except OSError:
-            return {}
-        if answer.status != OK:
-            return {}
-        quoted = json.loads(answer.body)
-        return {name: quoted[name] for name in QUOTED}
+            return None
+        quoted: dict[str, Any] | None = json.loads(answer.body) if answer.status == OK else None
+        return quoted

@@ -42,8 +42,8 @@ class Forward(Access):
     """Served by one service. `status`: a poll that must not fail in passing trouble (see status.py).
 
     `upload`: a package comes with it; so many of an account may be on their way at once.
-    `early`: what the service does not know may only not have reached it yet (see early.py). `quoted`: a dry run gets
-    billing's quote (see quote.py).
+    `early`: what the service does not know may only not have reached it yet (see early.py). `quoted`: billing
+    is asked what it costs, before the package comes or for a dry run (see quote.py).
     """
 
     method: str

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from aiohttp import StreamReader
 
 from pac.contracts.errors import ErrorCode, Refused
+from pac.contracts.uploads import FORM_BYTES_MAX
 
 LINE_MAX_BYTES = 8190
 MIB = 1024 * 1024
@@ -21,7 +22,7 @@ class BodyLimits:
     """`overhead_bytes`: everything that is not the file's content."""
 
     file_bytes: int
-    overhead_bytes: int = 2 * MIB
+    overhead_bytes: int = FORM_BYTES_MAX
     idle_seconds: float = 20.0
     grace_seconds: float = 10.0
     minimum_bytes_per_second: int = 8192

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from pydantic import RootModel, SecretStr, StrictStr, ValidationError
 
+from pac.agentkit.environment import BadEnvironment, Layers, merge
 from pac.contracts.base import SealedEnvironment
 from pac.runtime_notifier.errands import Facts
 from pac.servicekit.objects import ObjectChanged, ObjectMissing
@@ -57,10 +58,16 @@ class Environments:
     async def merged(self, app_id: UUID, facts: Facts) -> Values:
         """Request > provider; what is weaker is merged by whoever starts the agent. Raises EnvironmentLost, OSError."""
         provided = await self.provider.values_of(app_id)
-        requested = await self._opened(facts.environment) if facts.environment is not None else {}
-        return {**provided, **requested}
+        layers = Layers(
+            request=await self._opened(facts.environment) if facts.environment is not None else {},
+            provider={name: value.get_secret_value() for name, value in provided.items()},
+        )
+        try:
+            return {name: SecretStr(value) for name, value in merge(layers).items()}
+        except BadEnvironment as bad:
+            raise EnvironmentLost(f"The environment of the deployment cannot be used: {bad}") from None
 
-    async def _opened(self, sealed: SealedEnvironment) -> Values:
+    async def _opened(self, sealed: SealedEnvironment) -> Mapping[str, str]:
         # A retry or a rollback brings back the environment of the deployment that it was sealed for.
         sealed_for = sealed.object_key.rpartition("/")[2]
         try:
@@ -73,4 +80,4 @@ class Environments:
             raise EnvironmentLost(f"The environment of the deployment cannot be opened: {cannot}") from None
         except (ValidationError, ValueError):
             raise EnvironmentLost("The environment of the deployment is not a set of names and texts") from None
-        return {name: SecretStr(value) for name, value in values.root.items()}
+        return values.root

@@ -55,9 +55,10 @@ async def runtime(settings: Settings, environ: Mapping[str, str]) -> AsyncIterat
     try:
         isolation = await _isolation(settings, places)
         venvs = await _venvs(settings, places, isolation, environ)
-        provider = provider_from(environ, settings.base_environment)
+        offered = allowed(environ, settings.base_environment)
+        provider = provider_from(environ, offered, settings.provider_timeout_seconds)
         if isinstance(provider, BrokenProvider):
-            logger.error("secrets_provider_unusable", provider=provider.name, reason=provider.reason)
+            logger.error("secrets_provider_unusable", provider=provider.name, reason=provider.why, then=provider.then)
         async with aiohttp.ClientSession(
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS),
             cookie_jar=aiohttp.DummyCookieJar(),

@@ -157,7 +157,7 @@ class Fleet:
     async def _start(self, deployment: Deployment, unpacked: Unpacked, venv: Path) -> Agent:
         settings = self.settings
         try:
-            provided = await asyncio.to_thread(self.provider.fetch)
+            provided = await self.provider.fetch()
             home = self.places.home(deployment.number)
             base = {
                 **self.base,
@@ -167,11 +167,9 @@ class Fleet:
             }
             layers = Layers(deployment.request.environment, provided, unpacked.dotenv, base)
             environment = merge(layers)
-        except ProviderFailed as fault:
+        except (ProviderFailed, BadEnvironment) as fault:
             raise DeploymentFailed(f"The agent is not started: {fault}") from None
-        except BadEnvironment as fault:
-            raise DeploymentFailed(f"The agent is not started: {fault}") from None
-        deployment.output.redactor = Redactor.of(layers.request, layers.provider, unpacked.secrets())
+        deployment.output.redactor = Redactor.of(layers.request, layers.provider, layers.dotenv)
         user = self.isolation.agent(deployment.slot or 0)
         limits = {
             "RLIMIT_CORE": 0,

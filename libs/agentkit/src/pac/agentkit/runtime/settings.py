@@ -48,6 +48,7 @@ class Settings(BaseSettings):
     package_size_bytes: int = Field(default=512 * MIB, ge=1024)
     request_size_bytes: int = Field(default=MIB, ge=1024)
     answer_size_bytes: int = Field(default=4 * MIB, ge=1024)
+    provider_timeout_seconds: float = Field(default=20.0, gt=0)
     download_attempts: int = Field(default=3, ge=1, le=10)
     download_timeout_seconds: float = Field(default=120.0, gt=0)
     install_timeout_seconds: float = Field(default=240.0, gt=0)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pac.agentkit.apkg import Entry, Manifest, verify
-from pac.agentkit.apkg.hygiene import ENV, secret_rule
+from pac.agentkit.apkg.hygiene import ENV
 from pac.agentkit.apkg.manifest import find_manifest
 from pac.agentkit.apkg.model import Limits
 from pac.agentkit.apkg.verification import Abandoned, Damaged, inflated, never
@@ -30,9 +30,6 @@ class Unpacked:
     entrypoint: str
     dotenv: dict[str, str]
     requirements: str
-
-    def secrets(self) -> dict[str, str]:
-        return {key: value for key, value in self.dotenv.items() if secret_rule(key, value)}
 
 
 def unpack(package: Path, root: Path, owner: int | None, given_up: Callable[[], bool] = never) -> Unpacked:

@@ -30,12 +30,16 @@ class CreditsReply(Reply):
 
 
 class QuoteReply(Reply):
-    """`balance_after` is below zero where the credits do not suffice."""
+    """`balance_after` is below zero where the credits do not suffice.
+
+    `short`: nor will they by themselves. The account is known, and nothing is reserved that may come back.
+    """
 
     cost: int
     available: int
     balance_after: int
     sufficient: bool
+    short: bool
 
 
 class Entry(Sparse):

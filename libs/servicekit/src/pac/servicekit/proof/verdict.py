@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from pac.contracts.base import Outcome
 from pac.contracts.topics import ServiceName
 from pac.servicekit.proof import chains, money
 from pac.servicekit.proof.chains import PinnedKeys
@@ -11,10 +12,10 @@ from pac.servicekit.proof.form import CATEGORIES, part_of
 from pac.servicekit.proof.reading import Fault, read
 
 OUTCOMES: Mapping[str, str] = {
-    "DeploymentCompleted": "completed",
-    "DeploymentFailed": "failed",
-    "DeploymentCancelled": "cancelled",
-    "DeploymentRejected": "rejected",
+    "DeploymentCompleted": Outcome.SUCCEEDED,
+    "DeploymentFailed": Outcome.FAILED,
+    "DeploymentCancelled": Outcome.CANCELLED,
+    "DeploymentRejected": Outcome.REJECTED,
 }
 CREDITS: Mapping[str, str] = {
     "CreditsCaptured": "captured",
@@ -25,7 +26,7 @@ CREDITS: Mapping[str, str] = {
 
 @dataclass(frozen=True)
 class Verdict:
-    """`outcome` and `credits` are what a sound proof shows; `outcome` is None where the hub was out of reach."""
+    """What a sound proof shows. `outcome`: as the API names it, `open`, or None where the hub was out of reach."""
 
     faults: Sequence[Fault]
     deployment_id: str | None = None

@@ -30,7 +30,8 @@ ANSWER_SECONDS = 40.0  # a deploy waits ten for billing; what takes longer than 
 LEASE_LOST = '"lease_lost"'
 TAKE_LEASE = """
 UPDATE log.leases SET holder = 'the bench', token = token + 1,
-    expires_at = clock_timestamp() + %s * interval '1 second' WHERE name = 'relay'
+    expires_at = clock_timestamp() + %s * interval '1 second'
+WHERE name = 'relay' AND holder <> 'the bench' AND expires_at > clock_timestamp()
 """
 
 
@@ -101,11 +102,18 @@ class Bench(Ground):
     # ---- leases ------------------------------------------------------------------------------------------------------
 
     async def silence(self, service: ServiceName, *, seconds: float) -> None:
-        """Its relay says nothing for so long: the lease is given to one who does nothing with it."""
+        """Its relay says nothing for so long: the lease is given to one who does nothing with it.
+
+        It has to have the lease first, which it has not before a silence of before is over.
+        """
         losses = self._said(service.value, LEASE_LOST)
         url = f"{str(self.pac.status['postgres_url']).rpartition('/')[0]}/{service.module}"
         async with await psycopg.AsyncConnection.connect(url, autocommit=True) as connection:
-            await connection.execute(TAKE_LEASE, (seconds,))
+
+            async def taken() -> bool:
+                return (await connection.execute(TAKE_LEASE, (seconds,))).rowcount == 1
+
+            await eventually(taken, seconds=seconds + 40)
         await eventually(lambda: self._said(service.value, LEASE_LOST) > losses, seconds=seconds)
 
     # ---- processes -----------------------------------------------------------------------------------------------

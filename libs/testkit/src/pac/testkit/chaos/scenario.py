@@ -15,6 +15,7 @@ from typing import Any, Generic, TypeVar
 from pac.testkit.chaos.bench import Ground
 from pac.testkit.chaos.leftovers import nothing_left_over
 from pac.testkit.chaos.load import Load
+from pac.testkit.chaos.proving import proving
 from pac.testkit.chaos.schedule import draws, seed_of
 from pac.testkit.chaos.table import table
 from pac.testkit.holds import Figure, Result, is_keeping, keep
@@ -99,13 +100,15 @@ async def under(
         async def faulty() -> None:
             figures.update(await faults(one))
 
-        async with load.looking():
+        async with load.looking(), proving(load) as proofs:
             task = asyncio.create_task(faulty())
             await load.keep_deploying(task, at_least=row.lowered, at_most=at_most or 5 * row.deployments, pace=pace)
             await task
             ground.note("all accepted")
             await load.all_ended(seconds=900)
             ground.note("all ended")
+        await proofs.take_all()
+        figures.update(proofs.figures)
         laws = await laws_of(one, folder)
     return told(one, figures, laws)
 
