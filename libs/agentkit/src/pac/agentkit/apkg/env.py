@@ -1,21 +1,19 @@
 """A package's .env: must be there, is read, and only the names in it are ever told."""
 
-import io
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-
-from dotenv.parser import parse_stream
 
 from pac.agentkit.apkg.credentials import PRIVATE_KEY, secret_rule
 from pac.agentkit.apkg.hygiene import ENV, hygiene_warnings
 from pac.agentkit.apkg.manifest import ReadBytes
 from pac.agentkit.apkg.model import Limits, Problem
-from pac.agentkit.environment import parse_dotenv
+from pac.agentkit.environment import parse_dotenv, unread_lines
 
 ENV_MISSING = "Missing required .env file at project root"
 ENV_HINT = "Create a `.env` beside agent.yaml, with placeholders or real values, and build the package again."
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.]{0,127}")
+LINE_END = re.compile(r"\r\n|\n|\r")
 KEY_BEGINS = re.compile(rf"[^#\"'=]*=\s*{PRIVATE_KEY}")
 KEY_GOES_ON = re.compile(r"[A-Za-z0-9+/]+={0,2}|[A-Za-z-]+: .*|-----END .*|")
 
@@ -31,12 +29,6 @@ NAME_ODD = Problem(
     f"{ENV} has lines whose name is not one; they are not shown",
     ENV,
     "Write each line as NAME=value, the name of letters, digits and _.",
-)
-NOT_READ = Problem(
-    "env_not_read",
-    f"{ENV} has lines that are not NAME=value; an agent does not get them",
-    ENV,
-    "Close each quote, and begin comments with #.",
 )
 
 
@@ -60,26 +52,27 @@ def find_env(names: frozenset[str], read: ReadBytes, limits: Limits) -> FoundEnv
     if any("\0" in part for pair in values.items() for part in pair):
         what = f"{ENV} holds a NUL character, which no environment can"
         return _refused("env_unusable", what, "Write .env as plain UTF-8 text.")
-    broken = _broken_lines(kept)
+    unread = _unread_lines(kept)
     shown = {name: value for name, value in values.items() if NAME.fullmatch(name) and not secret_rule("", name)}
-    found = {
-        NOT_UTF8: "\ufffd" in text,
-        NOT_QUOTED: kept != text,
-        NAME_ODD: len(shown) != len(values),
-        NOT_READ: bool(broken),
-    }
+    found = {NOT_UTF8: "\ufffd" in text, NOT_QUOTED: kept != text, NAME_ODD: len(shown) != len(values)}
     forms = tuple(warning for warning, is_so in found.items() if is_so)
-    return FoundEnv(tuple(sorted(shown)), (), (*hygiene_warnings({**_pairs_in(broken), **shown}), *forms))
+    told = (*hygiene_warnings({**_pairs_in(unread.values()), **shown}), *forms, *map(_unread, unread))
+    return FoundEnv(tuple(sorted(shown)), (), told)
 
 
-def _broken_lines(text: str) -> list[str]:
-    return [binding.original.string.strip() for binding in parse_stream(io.StringIO(text)) if binding.error]
+def _unread_lines(text: str) -> dict[int, str]:
+    numbers = frozenset(unread_lines(text.encode()))
+    return {number: line.strip() for number, line in enumerate(LINE_END.split(text), 1) if number in numbers}
 
 
-def _pairs_in(lines: list[str]) -> dict[str, str]:
+def _pairs_in(lines: Iterable[str]) -> dict[str, str]:
     """As far as they look like names and values: a secret in a line that cannot be read is packed all the same."""
-    pairs = (line.partition("=") for line in lines)
+    pairs = (line.removeprefix("export ").partition("=") for line in lines)
     return {name.strip(): value.strip(" \"'") for name, _, value in pairs if NAME.fullmatch(name.strip())}
+
+
+def _unread(number: int) -> Problem:
+    return Problem("env_line_unread", f"{ENV}: line {number} gives no variable", ENV, "Write it as KEY=VALUE.")
 
 
 def environment_warnings(values: Mapping[str, str], source: str) -> tuple[Problem, ...]:
@@ -96,6 +89,5 @@ def _without_unquoted_keys(text: str) -> str:
     lines, is_key = [], False
     for line in text.splitlines(keepends=True):
         is_key = (is_key and KEY_GOES_ON.fullmatch(line.strip()) is not None) or KEY_BEGINS.match(line) is not None
-        if not is_key or KEY_BEGINS.match(line):
-            lines.append(line)
+        lines.append("#\n" if is_key and not KEY_BEGINS.match(line) else line)
     return "".join(lines)
