@@ -8,6 +8,7 @@ from typer.testing import CliRunner, Result
 
 from pac.cli.application import build
 from pac.testkit.agents import write_agent
+from pac.testkit.crafted import Part, package
 
 SECRET = "sk-live-0123456789abcdef"
 
@@ -95,6 +96,14 @@ def test_another_version_than_the_packages_is_a_fault(agent: Path) -> None:
     assert run("check", agent, "--version", "1.0.0").exit_code == 0
     said = run("check", agent, "--version", "2.0.0")
     assert (said.exit_code, "version_mismatch" in said.stdout) == (1, True)
+
+
+def test_a_hostile_name_is_shown_as_it_is(tmp_path: Path) -> None:
+    (tmp_path / "x.apkg").write_bytes(package(Part("../[/bold][red]\x1b[31m.py")).raw())
+    said = run("check", tmp_path / "x.apkg")
+    assert said.exit_code == 1
+    assert "../[/bold][red]\\x1b[31m.py: a path that leaves its folder" in said.stdout
+    assert "\x1b" not in said.stdout
 
 
 def test_a_file_that_is_no_package_is_refused(tmp_path: Path) -> None:

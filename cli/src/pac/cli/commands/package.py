@@ -74,7 +74,7 @@ def build(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="The agent's folder: agent.yaml, src, .env.")],
     *,
     target: Annotated[
-        Path | None, typer.Option("-o", "--output", help="File, or folder for it [NAME-VERSION.apkg here].")
+        Path | None, typer.Option("-o", "--output", help="File, or folder for it (NAME-VERSION.apkg here).")
     ] = None,
     strict: Strict = False,
     as_json: Annotated[bool, typer.Option("--json", help="Say it for programs.")] = False,
