@@ -1,6 +1,6 @@
 # `make` prints this list. Two commands matter: `make up` runs PAC here, `make test` proves it.
 .DEFAULT_GOAL := help
-.PHONY: help setup up down test test-unit test-integration test-e2e test-api test-chaos test-simulation test-extra check holds fmt generate clean
+.PHONY: help setup up down test test-unit test-integration test-e2e test-api test-chaos test-simulation test-mutants test-extra check holds fmt generate clean
 SHELL := /bin/bash
 PYTHON ?= python3
 export UV_PYTHON_DOWNLOADS = never
@@ -51,6 +51,9 @@ test-api: setup ## ten thousand requests made from the API's description; CASES=
 
 test-simulation: setup ## the real deciders in 10,000 random orders; SEEDS=… how many, FIRST=… replays from a seed
 	PAC_SIMULATION_SEEDS=$(or $(SEEDS),10000) PAC_SIMULATION_FIRST=$(or $(FIRST),0) $(RUN) pytest -s tests/simulation
+
+test-mutants: setup ## 10,000 packages with a few bytes changed: what is accepted, zipfile, unzip and Go read alike; MUTANTS=…, FIRST=…
+	PAC_MUTANTS=$(or $(MUTANTS),10000) PAC_MUTANTS_FIRST=$(or $(FIRST),0) $(RUN) pytest -s libs/agentkit/tests/integration/test_other_readers.py
 
 test-extra: setup ## what needs more than Python and make, where it is there: node writes the session cookies again
 	$(RUN) python services/gateway/tests/supabase/record.py

@@ -49,10 +49,11 @@ def say_json(value: Any) -> None:
 def say_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     from rich.console import Console  # noqa: PLC0415 (slow to import)
     from rich.table import Table  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
 
     table = Table(*columns, box=None, pad_edge=False, header_style="bold")
     for row in rows:
-        table.add_row(*("" if cell is None else str(cell) for cell in row))
+        table.add_row(*(Text("" if cell is None else str(cell)) for cell in row))  # as it is: `[/]` is a name, too
     # A pipe has no width: nothing is cut off there.
     console = Console(width=None if sys.stdout.isatty() else 1000)
     with console.capture() as drawn:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from pac.agentkit.apkg import Limits, inspect, verify
+from pac.agentkit.apkg.inflating import INFLATE_BYTES, inflated
 
 Store = Callable[[bytes], Path]
 MAIN = "src/main.py"
@@ -206,8 +207,17 @@ def test_a_package_wrong_everywhere_gets_a_bounded_answer(stored: Store, craft: 
     for number in range(500):
         crafted.add(f"../{number}", b"")
     problems = inspect(stored(crafted.raw())).problems
-    assert len(problems) == Limits().problems + 1
-    assert problems[-1].message == "… and 300 more problems"
+    assert len(problems) == Limits().problems_per_code + 1
+    assert problems[-1].message == "… and 480 more problems"
+
+
+def test_every_kind_of_fault_is_told_however_many_there_are_of_one(stored: Store, craft: Any) -> None:
+    crafted = craft.empty()
+    for number in range(5000):
+        crafted.add(f"../{number}\n", b"")
+    assert set(codes(stored(crafted.raw() + b"!"))) == {
+        *("trailing_data", "name_parent", "name_control", "manifest_missing", "env_missing", "more_problems")
+    }
 
 
 def test_verify_finds_what_only_the_bytes_show(stored: Store, craft: Any) -> None:
@@ -220,24 +230,39 @@ def test_verify_finds_what_only_the_bytes_show(stored: Store, craft: Any) -> Non
     assert "src/data" not in {file.name for file in verification.files}
 
 
-@pytest.mark.parametrize("declared", [10, 5_000_000])
-def test_verify_counts_real_bytes_whatever_is_declared(declared: int, stored: Store, craft: Any) -> None:
-    raw = craft.good().add("src/data", b"\0" * 3_000_000).raw()
-    raw = craft.patched(raw, craft.central(raw, "src/data") + 24, "<I", declared)
-    raw = craft.patched(raw, craft.local(raw, "src/data") + 22, "<I", declared)
-    verification = verify(stored(raw))
-    assert {"size_wrong", "ratio"} <= {problem.code for problem in verification.problems}
-    assert verification.unpacked_bytes < 4_000_000
+def claiming(size: int, craft: Any) -> bytes:
+    """A package with a file of three million bytes that says it has so many."""
+    raw: bytes = craft.good().add("src/data", b"\0" * 3_000_000).raw()
+    raw = craft.patched(raw, craft.central(raw, "src/data") + 24, "<I", size)
+    return bytes(craft.patched(raw, craft.local(raw, "src/data") + 22, "<I", size))
 
 
-def test_verify_stops_at_the_limit_of_unpacked_bytes(stored: Store, craft: Any) -> None:
+def test_of_what_unpacks_to_more_than_it_declares_one_byte_too_many_is_enough(stored: Store, craft: Any) -> None:
+    path = stored(claiming(10, craft))
+    verification = verify(path)
+    assert [problem.code for problem in verification.problems] == ["size_wrong"]
+    [entry] = [entry for entry in verification.inspection.entries if entry.name == "src/data"]
+    with path.open("rb") as file:
+        assert b"".join(inflated(file.fileno(), entry)) == b"\0" * 11
+
+
+def test_what_declares_itself_a_bomb_is_not_inflated(stored: Store, craft: Any) -> None:
+    verification = verify(stored(claiming(5_000_000, craft)))
+    assert [problem.code for problem in verification.problems] == ["ratio"]
+    assert verification.unpacked_bytes < 1000
+
+
+def test_nothing_is_inflated_of_what_declares_too_much(stored: Store, craft: Any) -> None:
     raw = craft.good().add("src/data", b"\0" * 30_000_000).raw()
-    raw = craft.patched(raw, craft.central(raw, "src/data") + 24, "<I", 29_000_000)
-    raw = craft.patched(raw, craft.local(raw, "src/data") + 22, "<I", 29_000_000)
-    limits = Limits(unpacked_bytes=5_000_000, ratio=100_000)
-    verification = verify(stored(raw), limits)
-    assert [problem.code for problem in verification.problems].count("unpacked_too_large") >= 1
-    assert verification.unpacked_bytes < 7_000_000
+    verification = verify(stored(raw), Limits(unpacked_bytes=5_000_000, ratio=100_000))
+    assert [problem.code for problem in verification.problems] == ["unpacked_too_large"]
+    assert verification.unpacked_bytes == 0
+
+
+@pytest.mark.parametrize("more", [-1, 0, 1, 100, 257, 258, 259, INFLATE_BYTES - 1, INFLATE_BYTES])
+def test_a_piece_may_end_in_the_middle_of_a_repetition(more: int, stored: Store, craft: Any) -> None:
+    raw = craft.good().add("src/data", b"a" * (INFLATE_BYTES + more)).raw()
+    assert verify(stored(raw), Limits(ratio=10_000)).problems == ()
 
 
 def test_verify_refuses_bytes_behind_the_compressed_data(stored: Store, craft: Any) -> None:

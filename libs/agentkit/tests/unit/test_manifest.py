@@ -62,7 +62,7 @@ def test_the_packages_version_is_that_of_its_metadata(stored: Store, craft: Any)
         ({"name": "Echo"}, "name_invalid"),
         ({"name": "9lives"}, "name_invalid"),
         ({"name": "a\n"}, "name_invalid"),
-        ({"name": ["a"]}, "name_missing"),
+        ({"name": ["a"]}, "manifest_field"),
         ({"metadata": None, "version": None}, "version_missing"),
         ({"metadata": {"version": "1/2"}}, "version_invalid"),
         ({"metadata": {"version": ""}}, "version_invalid"),

@@ -5,11 +5,14 @@ import os
 import signal
 from pathlib import Path
 
+import psutil
 import pytest
 
 from pac.packages.checker import TOO_EXPENSIVE, Checker, CheckerDied, CheckLimits
 
 from .harness import apkg, damaged
+
+MIB = 1024 * 1024
 
 
 def written(folder: Path, content: bytes) -> Path:
@@ -81,3 +84,14 @@ async def test_a_worker_that_takes_too_long_is_replaced(tmp_path: Path) -> None:
         assert worker.process.returncode == -signal.SIGKILL
         checker._idle.clear()
         assert (await checker.inspect(path)).problems == ()
+
+
+async def test_a_worker_may_take_only_so_much_memory_and_time(tmp_path: Path) -> None:
+    async with Checker(CheckLimits(processor_seconds=7, memory_bytes=256 * MIB)) as checker:
+        await checker.inspect(written(tmp_path, apkg()))
+        [worker] = checker._all
+        process = psutil.Process(worker.process.pid)
+        assert process.rlimit(psutil.RLIMIT_AS) == (256 * MIB, 256 * MIB)
+        seconds, _ = process.rlimit(psutil.RLIMIT_CPU)
+        assert 7 <= seconds <= 10  # with what its start has taken
+        assert process.environ().keys() <= {"TMPDIR", "LC_CTYPE"}

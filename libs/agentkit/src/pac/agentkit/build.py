@@ -1,171 +1,88 @@
 """Packs an agent's folder into an .apkg as `pixell build` does, but the same folder always gives the same bytes."""
 
-import json
 import os
+import shutil
 import stat
 import tempfile
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
-from pac.agentkit.apkg.documents import BadDocument, parse_yaml
-from pac.agentkit.apkg.hygiene import ENV
-from pac.agentkit.apkg.inspection import ENV_HINT, ENV_MISSING
+from pac.agentkit.apkg.model import Limits, Verification
+from pac.agentkit.apkg.verification import verify
+from pac.agentkit.source import BuildFailed, Content, read_source
 
-REQUIRED = ("src", "agent.yaml", ENV)
-OPTIONAL = ("requirements.txt", "README.md", "LICENSE", "core", "app", "setup.py", "pak.yaml", "agents_config.json")
-LEFT_OUT = frozenset({"__pycache__"})
-PORTS = {"rest": 8080, "a2a": 50051, "ui": 3000}
+__all__ = ["BuildFailed", "Built", "build_package", "write_package"]
+
 LONG_AGO = (1980, 1, 1, 0, 0, 0)
-LONG_AGO_TEXT = "1980-01-01T00:00:00Z"
-DEFAULTS: Mapping[str, object] = {
-    "version": "1.0",
-    "name": None,
-    "display_name": None,
-    "description": None,
-    "author": None,
-    "license": None,
-    "entrypoint": None,
-    "capabilities": [],
-    "runtime": "python3.11",
-    "environment": {},
-    "dependencies": [],
-    "mcp": None,
-    "metadata": {"version": None, "homepage": None, "repository": None, "tags": []},
-    "a2a": None,
-    "rest": None,
-    "ui": None,
-    "ui_spec_version": None,
-    "required_ui_capabilities": None,
-}
-INIT = b'"""Made by the build: a folder of modules is a package."""\n'
+COPY_BYTES = 1024 * 1024
+READABLE = 0o644
 
 
-class BuildFailed(ValueError):  # noqa: N818 - it says what happened, as a name
-    """The folder cannot be packed; the text says what is missing."""
+@dataclass(frozen=True)
+class Built:
+    """Where the package is, or would be: it is there if the verification found no problem."""
+
+    path: Path
+    verification: Verification
+
+
+def build_package(folder: Path, target: Path) -> Built:
+    """Packs and checks `folder` as the server will. The file appears whole and sound, or not at all.
+
+    `target`: a file, or a folder that gets NAME-VERSION.apkg. BuildFailed, with every reason, when it cannot be packed.
+    """
+    with _packed(folder, target) as (temporary, path):
+        verification = verify(temporary)
+        if verification.accepted:
+            temporary.replace(path)
+    return Built(path, verification)
 
 
 def write_package(folder: Path, target: Path) -> Path:
-    """Packs `folder` into `target` (a file, or a folder that gets NAME-VERSION.apkg) and returns the file's path.
-
-    The file appears whole or not at all. BuildFailed when something required is missing.
-    """
-    manifest = _read_manifest(folder)
-    contents = dict(_contents(folder, manifest))
-    metadata = manifest["metadata"]
-    version = metadata.get("version") if isinstance(metadata, dict) else None
-    path = target / f"{manifest['name']}-{version}.apkg" if target.is_dir() else target
-    handle, temporary = tempfile.mkstemp(prefix=".building-", dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
-            for name in sorted({*_folders(contents), *contents}):
-                archive.writestr(_entry(name), contents.get(name, b""), zipfile.ZIP_DEFLATED)
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    """The same without the check of what came out."""
+    with _packed(folder, target) as (temporary, path):
+        temporary.replace(path)
     return path
 
 
-def _read_manifest(folder: Path) -> dict[str, object]:
-    missing = [name for name in REQUIRED if not (folder / name).exists()]
-    if ENV in missing:
-        raise BuildFailed(f"{ENV_MISSING}. {ENV_HINT}")
-    if missing:
-        raise BuildFailed(f"Missing in the agent's folder: {', '.join(missing)}")
+@contextmanager
+def _packed(folder: Path, target: Path) -> Iterator[tuple[Path, Path]]:
+    """The package under a name for now, and the one it should have; the first is gone afterwards."""
+    source = read_source(folder, Limits())
+    path = target / f"{source.name}-{source.version}.apkg" if target.is_dir() else target
+    handle, name = tempfile.mkstemp(prefix=".building-", dir=path.parent)
+    temporary = Path(name)
     try:
-        document = parse_yaml((folder / "agent.yaml").read_text(encoding="utf-8"))
-    except BadDocument as fault:
-        raise BuildFailed(f"agent.yaml cannot be read: {fault}") from None
-    if not isinstance(document, dict) or not isinstance(document.get("metadata"), dict) or not document.get("name"):
-        raise BuildFailed("agent.yaml must give name and metadata.version")
-    defaults = DEFAULTS["metadata"]
-    assert isinstance(defaults, dict)
-    return {**DEFAULTS, **document, "metadata": {**defaults, **document["metadata"]}}
+        with os.fdopen(handle, "wb") as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+            for entry in sorted({*_folders(source.contents), *source.contents}):
+                _write(archive, entry, source.contents.get(entry, b""))
+        temporary.chmod(READABLE)
+        yield temporary, path
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
-def _contents(folder: Path, manifest: Mapping[str, object]) -> Iterator[tuple[str, bytes]]:
-    packed = {name: data for item in _items(folder, manifest) for name, data in _files(folder / item, item)}
-    packages = sorted({name.rpartition("/")[0] for name in packed if name.endswith(".py") and "/" in name})
-    for package in packages:
-        packed.setdefault(f"{package}/__init__.py", INIT)
-    packed.setdefault("setup.py", _setup(manifest, packages))
-    if "requirements.txt" not in packed and isinstance(wanted := manifest["dependencies"], list) and wanted:
-        packed["requirements.txt"] = "".join(f"{line}\n" for line in wanted).encode()
-    surfaces = [surface for surface in PORTS if manifest[surface]]
-    for surface in surfaces:
-        packed.update(_surface(folder, surface, manifest[surface]))
-    deploy = {
-        "expose": surfaces,
-        "ports": {surface: PORTS[surface] for surface in surfaces},
-        "multiplex": True,
-        "environment": manifest["environment"],
-    }
-    packed["deploy.json"] = _json(deploy)
-    packed[".pixell/package.json"] = _json(
-        {"format_version": "1.0", "created_by": "pac", "created_at": LONG_AGO_TEXT, "manifest": manifest}
-    )
-    yield from packed.items()
-
-
-def _items(folder: Path, manifest: Mapping[str, object]) -> list[str]:
-    mcp = manifest["mcp"]
-    config = mcp.get("config_file") if isinstance(mcp, dict) else None
-    optional = [*OPTIONAL, config] if isinstance(config, str) else list(OPTIONAL)
-    return [*REQUIRED, *(item for item in optional if (folder / item).exists())]
-
-
-def _files(path: Path, name: str) -> Iterator[tuple[str, bytes]]:
-    if path.is_file():
-        yield name, path.read_bytes()
+def _write(archive: zipfile.ZipFile, name: str, content: Content) -> None:
+    entry = zipfile.ZipInfo(name, LONG_AGO)
+    entry.create_system = 3
+    entry.compress_type = zipfile.ZIP_DEFLATED
+    is_folder = name.endswith("/")
+    mode = (stat.S_IFDIR | 0o755) if is_folder else (stat.S_IFREG | 0o644)
+    entry.external_attr = mode << 16 | (0x10 if is_folder else 0)
+    if isinstance(content, bytes):
+        archive.writestr(entry, content)
         return
-    for child in sorted(path.iterdir()):
-        if child.name not in LEFT_OUT and child.suffix != ".pyc":
-            yield from _files(child, f"{name}/{child.name}")
+    entry.file_size = content.stat().st_size
+    with content.open("rb") as file, archive.open(entry, "w") as packed:
+        shutil.copyfileobj(file, packed, COPY_BYTES)
 
 
-def _surface(folder: Path, surface: str, section: object) -> Iterator[tuple[str, bytes]]:
-    """What a runtime serves beside the entrypoint is copied to dist/, as pixell does."""
-    if not isinstance(section, dict):
-        return
-    if surface == "ui" and isinstance(section.get("path"), str) and (folder / section["path"]).is_dir():
-        yield from _files(folder / section["path"], "dist/ui")
-    for key in ("entry", "service"):
-        if isinstance(where := section.get(key), str):
-            module = folder / (where.partition(":")[0].replace(".", "/") + ".py")
-            if module.is_file():
-                yield f"dist/{surface}/{module.name}", module.read_bytes()
-
-
-def _setup(manifest: Mapping[str, object], packages: list[str]) -> bytes:
-    metadata = manifest["metadata"]
-    assert isinstance(metadata, dict)
-    dotted = [package.replace("/", ".") for package in packages]
-    lines = [
-        "from setuptools import setup",
-        "",
-        f"setup(name={manifest['name']!r}, version={str(metadata['version'])!r}, packages={dotted!r})",
-        "",
-    ]
-    return "\n".join(lines).encode()
-
-
-def _folders(contents: Mapping[str, bytes]) -> Iterator[str]:
+def _folders(contents: dict[str, Content]) -> Iterator[str]:
     for name in contents:
         parent = name.rpartition("/")[0]
         while parent:
             yield f"{parent}/"
             parent = parent.rpartition("/")[0]
-
-
-def _entry(name: str) -> zipfile.ZipInfo:
-    entry = zipfile.ZipInfo(name, LONG_AGO)
-    entry.create_system = 3
-    is_folder = name.endswith("/")
-    mode = (stat.S_IFDIR | 0o755) if is_folder else (stat.S_IFREG | 0o644)
-    entry.external_attr = mode << 16 | (0x10 if is_folder else 0)
-    return entry
-
-
-def _json(document: object) -> bytes:
-    return json.dumps(document, indent=2, default=str).encode()

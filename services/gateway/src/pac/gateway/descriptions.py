@@ -122,7 +122,11 @@ DESCRIPTIONS: Final[dict[Key, Description]] = {
         example=examples.PACKAGES,
     ),
     ("GET", "/api/agent-apps/{app_id}/packages/{package_id}"): Description(
-        summary="One package, with its manifest, metadata and warnings", tag=PACKAGES, answers={200: PackageReply}
+        summary="One package, with its manifest, metadata and warnings",
+        does="Its files with their sha256, what it declares that it needs (`sbom`, CycloneDX 1.6), and who brought its "
+        "bytes when (`provenance`, out of the log).",
+        tag=PACKAGES,
+        answers={200: PackageReply},
     ),
     ("GET", "/api/agent-apps/{app_id}/packages/{package_id}/download"): Description(
         summary="Download a package",

@@ -15,7 +15,7 @@ from pac.packages.domain.package import PACKAGE, Delete
 from pac.packages.domain.versions import Status
 from pac.packages.queries import Queries, account_and_app
 from pac.packages.shelf import Shelf, app_lock
-from pac.packages.views import package_view, submission_view
+from pac.packages.views import package_view, submission_view, whole_view
 from pac.servicekit.clock import Clock
 from pac.servicekit.http import caller_of, cause_of, cursor_of, flag_in, page_in, reply, uuid_in
 from pac.servicekit.objects import Objects
@@ -60,9 +60,9 @@ class Api:
             s3_url=self.objects.url(row.object_key),
             notes=found.notes.get(row.package_id),
             current=row.package_id == found.current,
-            whole=True,
         )
-        return reply(PackageReply(package=view))
+        told = await self.queries.provenance(app_id, row.package_id)
+        return reply(PackageReply(package=whole_view(view, row, told)))
 
     async def get_download(self, request: web.Request) -> web.Response:
         """302 to an address that works for a while and is shown nowhere else."""

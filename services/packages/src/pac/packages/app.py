@@ -64,6 +64,7 @@ def build_service(settings: Settings, objects_settings: ObjectsSettings, clock: 
             timeout_seconds=settings.check_timeout_seconds,
             processor_seconds=settings.check_processor_seconds,
             memory_bytes=settings.check_memory_bytes,
+            temp_dir=settings.temp_dir,
         )
     )
     limits = BodyLimits(

@@ -4,6 +4,7 @@ Imports agentkit only: it starts fast and holds nothing of the service. Each req
 """
 
 import json
+import logging
 import resource
 import sys
 from dataclasses import asdict
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from pac.agentkit.apkg import Inspection, check_version, inspect, verify
+from pac.agentkit.apkg.requirements import without_credentials
 
 
 def answer_for(request: dict[str, Any]) -> dict[str, Any]:
@@ -20,7 +22,7 @@ def answer_for(request: dict[str, Any]) -> dict[str, Any]:
     if request["kind"] == "verify":
         verification = verify(path)
         inspection, problems = verification.inspection, list(verification.problems)
-        files = [asdict(file) for file in verification.files]
+        files = [asdict(file) for file in verification.files] if verification.accepted else []
         unpacked_bytes = verification.unpacked_bytes
     else:
         inspection = inspect(path)
@@ -34,6 +36,7 @@ def answer_for(request: dict[str, Any]) -> dict[str, Any]:
         "version": inspection.version,
         "manifest": _manifest(inspection),
         "env_names": list(inspection.env_names),
+        "dependencies": [asdict(dependency) for dependency in inspection.dependencies],
         "files": files,
         "unpacked_bytes": unpacked_bytes,
         "entries": len(inspection.entries),
@@ -41,12 +44,13 @@ def answer_for(request: dict[str, Any]) -> dict[str, Any]:
 
 
 def _manifest(inspection: Inspection) -> dict[str, Any] | None:
-    """Without the values of its environment: an author may have put a secret there."""
+    """Without the values of its environment and credentials in addresses: an author may have put a secret there."""
     manifest = inspection.manifest
     if manifest is None:
         return None
     fields = {name: getattr(manifest, name) for name in manifest.__dataclass_fields__ if name != "environment"}
-    return fields | {"environment_names": sorted(manifest.environment)}
+    dependencies = [without_credentials(dependency) for dependency in manifest.dependencies]
+    return fields | {"environment_names": sorted(manifest.environment), "dependencies": dependencies}
 
 
 def allow_processor_seconds(seconds: int) -> None:
@@ -57,6 +61,7 @@ def allow_processor_seconds(seconds: int) -> None:
 
 
 def main(processor_seconds: int, memory_bytes: int) -> None:
+    logging.getLogger("dotenv").setLevel(logging.ERROR)  # lines it cannot read are among the warnings
     resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     for line in sys.stdin.buffer:

@@ -8,6 +8,7 @@ import asyncio
 import json
 import signal
 import sys
+import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -31,8 +32,9 @@ class CheckLimits:
     workers: int = 2
     timeout_seconds: float = 120.0
     processor_seconds: int = 60
-    memory_bytes: int = 1024 * 1024 * 1024
+    memory_bytes: int = 512 * 1024 * 1024
     checks_per_worker: int = 200
+    temp_dir: Path = Path(tempfile.gettempdir())  # of archives inside a package, while they are looked at
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,7 @@ class Report:
     version: str | None = None
     manifest: dict[str, Any] | None = None
     env_names: tuple[str, ...] = ()
+    dependencies: tuple[dict[str, Any], ...] = ()
     files: tuple[PackagedFile, ...] = ()
     unpacked_bytes: int = 0
     entries: int = 0
@@ -65,6 +68,7 @@ def _report(answer: dict[str, Any]) -> Report:
         version=answer["version"],
         manifest=answer["manifest"],
         env_names=tuple(answer["env_names"]),
+        dependencies=tuple(answer["dependencies"]),
         files=tuple(PackagedFile(**file) for file in answer["files"]),
         unpacked_bytes=answer["unpacked_bytes"],
         entries=answer["entries"],
@@ -165,7 +169,7 @@ class Checker:
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             limit=ANSWER_MAX_BYTES,
-            env={},  # nothing of ours where strangers' bytes are read
+            env={"TMPDIR": str(limits.temp_dir)},  # nothing else of ours where strangers' bytes are read
             start_new_session=True,  # Ctrl-C is for us; a worker ends when its stdin does
         )
         worker = _Worker(process)

@@ -16,6 +16,7 @@ def described(report: Report) -> dict[str, Any]:
             "unpacked_bytes": report.unpacked_bytes,
             "entries": report.entries,
             "env_names": list(report.env_names),
+            "dependencies": list(report.dependencies),
             "files": [asdict(file) for file in report.files],
         },
         "warnings": [dumped(warning) for warning in report.warnings],

@@ -9,12 +9,17 @@ from uuid import UUID
 from aiohttp import web
 from sqlalchemy import Row, select, tuple_
 
+from pac.contracts.bodies.packages import Provenance
 from pac.contracts.errors import ErrorCode, Refused
+from pac.contracts.packages import PackageUploaded
 from pac.eventlog import EventLog
+from pac.packages.domain.package import PACKAGE
+from pac.packages.domain.submission import SUBMISSION
 from pac.packages.domain.versions import Status
 from pac.packages.durations import estimated_seconds
 from pac.packages.shelf import Shelf, submission_row
 from pac.packages.tables import packages
+from pac.packages.views import provenance
 from pac.servicekit.http import caller_of, uuid_in
 
 # Manifest and list of files may be megabytes each, and a list shows neither.
@@ -65,6 +70,15 @@ class Queries:
             if row is None or row.account_id != account_id or row.status == Status.DELETED:
                 raise Refused(ErrorCode.NOT_FOUND, "Package not found")
             return await self._found(shelf, [row])
+
+    async def provenance(self, app_id: UUID, package_id: UUID) -> Provenance | None:
+        """What the log says of the bytes' way in: in the upload's own event, or the first submission."""
+        told = await self.log.history(PACKAGE.stream(package_id))
+        if not told or not isinstance(told[0].event, PackageUploaded):
+            async with self.log.reading() as connection:
+                deployment_id = await Shelf(connection, app_id).first_deployment(package_id)
+            told = [] if deployment_id is None else await self.log.history(SUBMISSION.stream(deployment_id))
+        return provenance(told[0]) if told else None
 
     async def submission(self, account_id: UUID | None, deployment_id: UUID) -> Row[Any]:
         async with self.log.reading() as connection:

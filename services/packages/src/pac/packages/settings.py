@@ -27,7 +27,7 @@ class Settings(ServiceSettings):
     check_workers: int = Field(default=2, ge=1, le=64)
     check_timeout_seconds: float = Field(default=120.0, gt=0)
     check_processor_seconds: int = Field(default=60, ge=1)
-    check_memory_bytes: int = Field(default=1024 * MIB, ge=64 * MIB)
+    check_memory_bytes: int = Field(default=512 * MIB, ge=64 * MIB)  # of address space; a check takes some 30 MiB
     steps_parallel: int = Field(default=4, ge=1, le=100)
     decision_wait_seconds: float = Field(default=10.0, ge=0, le=30)
     holder_wait_seconds: float = Field(default=2.0, ge=0, le=10)

@@ -159,6 +159,16 @@ class Shelf:
         found: UUID | None = (await self.connection.execute(statement)).scalar_one_or_none()
         return found
 
+    async def first_deployment(self, package_id: UUID) -> UUID | None:
+        statement = (
+            select(submissions.c.deployment_id)
+            .where(submissions.c.package_id == package_id)
+            .order_by(submissions.c.no)
+            .limit(1)
+        )
+        found: UUID | None = (await self.connection.execute(statement)).scalar_one_or_none()
+        return found
+
 
 async def submission_row(connection: AsyncConnection, deployment_id: UUID) -> Row[Any] | None:
     where = submissions.c.deployment_id == deployment_id

@@ -4,9 +4,13 @@ from typing import Any
 
 from sqlalchemy import Row
 
+from pac.agentkit.apkg import Dependency
+from pac.agentkit.sbom import Subject, bill_of_materials
 from pac.contracts.api import DeploymentReply, DeploymentView, Progress, QueueView, pending_steps
-from pac.contracts.base import Source, Step
-from pac.contracts.bodies.packages import PackageView, ShownStatus
+from pac.contracts.base import Event, Source, Step, iso
+from pac.contracts.bodies.packages import PackageView, Provenance, ShownStatus
+from pac.contracts.envelope import Envelope
+from pac.contracts.packages import PackageSubmitted, PackageUploaded
 from pac.packages.domain.versions import Status
 
 
@@ -24,7 +28,8 @@ def shown_status(status: str) -> ShownStatus:
             return "deleted"
 
 
-def package_view(row: Row[Any], *, s3_url: str, notes: str | None, current: bool, whole: bool = False) -> PackageView:
+def package_view(row: Row[Any], *, s3_url: str, notes: str | None, current: bool) -> PackageView:
+    """As a list shows it."""
     return PackageView(
         id=row.package_id,
         version=row.version,
@@ -39,8 +44,41 @@ def package_view(row: Row[Any], *, s3_url: str, notes: str | None, current: bool
         release_notes=notes,
         superseded_by=row.superseded_by,
         current=current,
-        manifest=row.manifest if whole else None,
-        metadata=row.metadata if whole else None,
+    )
+
+
+def whole_view(view: PackageView, row: Row[Any], told: Provenance | None) -> PackageView:
+    """By itself: with all that is known of it."""
+    known = {"manifest": row.manifest, "metadata": row.metadata, "sbom": bill(row), "provenance": told}
+    return view.model_copy(update=known)
+
+
+def bill(row: Row[Any]) -> dict[str, Any] | None:
+    """What the package is made of; None until it has been described."""
+    if row.manifest is None or row.metadata is None:
+        return None
+    said = {name: row.manifest.get(name) for name in ("description", "license", "author")}
+    subject = Subject(row.metadata["name"] or "agent", row.version, row.sha256, iso(row.created_at), **said)
+    asked = row.metadata.get("dependencies") or ()  # not known of packages from before they were
+    return bill_of_materials(subject, [Dependency(**dependency) for dependency in asked])
+
+
+def provenance(told: Envelope[Event]) -> Provenance | None:
+    """Of the event with which a package came in."""
+    match told.event:
+        case PackageUploaded() as event:
+            deployment_id = None
+        case PackageSubmitted() as event:
+            deployment_id = event.deployment_id
+        case _:
+            return None
+    return Provenance(
+        uploaded_by=told.actor,
+        uploaded_at=event.at,
+        sha256=event.sha256,
+        size_bytes=event.size_bytes,
+        stream=told.stream,
+        deployment_id=deployment_id,
     )
 
 

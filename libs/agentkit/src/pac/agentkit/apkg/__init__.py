@@ -2,6 +2,7 @@
 
 from pac.agentkit.apkg.inspection import check_version, inspect
 from pac.agentkit.apkg.model import (
+    Dependency,
     Entry,
     Inspection,
     Limits,
@@ -13,6 +14,7 @@ from pac.agentkit.apkg.model import (
 from pac.agentkit.apkg.verification import verify
 
 __all__ = [
+    "Dependency",
     "Entry",
     "Inspection",
     "Limits",

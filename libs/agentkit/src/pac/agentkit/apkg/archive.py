@@ -1,75 +1,88 @@
 """Reads a zip's own records, strictly: whatever two zip readers could understand differently is a fault."""
 
 import os
-import stat
 import struct
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from pac.agentkit.apkg.findings import Findings
+from pac.agentkit.apkg.headers import CENTRAL, FULL32, REBUILD, HeaderReader, Listed
 from pac.agentkit.apkg.model import Entry, Limits, Problem
 from pac.agentkit.apkg.names import shown
 
 END = struct.Struct("<IHHHHIIH")
-CENTRAL = struct.Struct("<IHHHHHHIIIHHHHHII")
-LOCAL = struct.Struct("<IHHHHHIIIHH")
-EXTRA = struct.Struct("<HH")
-END_SIGNATURE, CENTRAL_SIGNATURE, LOCAL_SIGNATURE = 0x06054B50, 0x02014B50, 0x04034B50
+CENTRAL_SIGNATURE = 0x02014B50
 LOCATOR64_SIGNATURE, LOCATOR64_BYTES = b"PK\x06\x07", 20
-STORED, DEFLATED = 0, 8
-ENCRYPTED = 0x0001 | 0x0040 | 0x2000
-DESCRIPTOR, UTF8, DEFLATE_LEVEL = 0x0008, 0x0800, 0x0006
-KNOWN_FLAGS = ENCRYPTED | DESCRIPTOR | UTF8 | DEFLATE_LEVEL
-ZIP64_EXTRA, UNICODE_PATH_EXTRA = 0x0001, 0x7075
-FULL32 = 0xFFFFFFFF
 COMMENT_BYTES = 0xFFFF
-NEWEST_FORMAT = 45  # zip 4.5; what comes later is encryption and other methods
-LOCAL_EXTRA_GUESS = 64
-REBUILD = "Build the package again with `pac build` or `pixell build`, writing to a file and not to a pipe."
+NO_ZIP = "The file is not a zip archive, or its end is missing: it may have been cut short."
+DAMAGED = f"The archive's list of entries is damaged. {REBUILD}"
+
+
+class _NoZip(ValueError):  # noqa: N818 - it says what the file is not
+    """Nothing can be read; the text is the hint."""
 
 
 @dataclass(frozen=True)
-class Archive:
-    """The entries that could be read, and every fault of the container. `readable` False: not a zip at all."""
+class _End:
+    """The end record: where the list of entries stands, and how many bytes the archive is behind its own offsets."""
 
-    entries: tuple[Entry, ...]
-    problems: tuple[Problem, ...]
-    readable: bool = True
+    at: int
+    total: int
+    list_bytes: int
+    shift: int
+
+    @property
+    def list_at(self) -> int:
+        return self.at - self.list_bytes
 
 
-def invalid(hint: str) -> Archive:
-    return Archive((), (Problem("invalid_apkg", "Invalid APKG format", hint=hint),), readable=False)
+def read_archive(descriptor: int, limits: Limits, findings: Findings) -> tuple[Entry, ...] | None:
+    """The entries of the zip open at `descriptor`, none of them inflated; None when it cannot be read as a zip at all.
+
+    Every fault of the container and of the headers is added to the findings.
+    """
+    try:
+        end = _end_of(descriptor, limits, findings)
+        listed = _listed(descriptor, end, findings) if end.total <= limits.entries else None
+    except _NoZip as fault:
+        findings.add(Problem("invalid_apkg", "Invalid APKG format", hint=str(fault)))
+        return None
+    if listed is None:
+        text = f"The package holds {end.total} entries, the limit is {limits.entries}"
+        findings.add(Problem("too_many_entries", text))
+        return ()
+    reader = HeaderReader(descriptor, limits, end.shift)
+    read = [reader.entry(one, findings) for one in listed]
+    if "data_descriptor" not in findings.codes:  # those leave gaps, and are refused
+        extents = [(*extent, entry.name) for entry, extent in read]
+        findings.extend(_gaps(extents, end.shift, end.list_at))
+    return tuple(entry for entry, _ in read)
 
 
-def read_archive(descriptor: int, limits: Limits) -> Archive:
-    """Container and headers of the zip open at `descriptor`; no entry is inflated."""
+def _end_of(descriptor: int, limits: Limits, findings: Findings) -> _End:
     size = os.fstat(descriptor).st_size
     tail_at = max(0, size - END.size - COMMENT_BYTES)
     tail = os.pread(descriptor, size - tail_at, tail_at)
-    end_in_tail = _end_record(tail)
-    if end_in_tail is None:
-        return invalid("The file is not a zip archive, or its end is missing: it may have been cut short.")
-    end_at = tail_at + end_in_tail
-    _, disk, cd_disk, here, total, cd_bytes, cd_at, comment = END.unpack_from(tail, end_in_tail)
-    problems = []
-    if tail[max(0, end_in_tail - LOCATOR64_BYTES) :].startswith(LOCATOR64_SIGNATURE) or FULL32 in (cd_bytes, cd_at):
-        return invalid("The archive uses zip64 records, which only archives above 4 GiB need. " + REBUILD)
-    if disk or cd_disk or here != total:
-        return invalid("The archive is one of several parts. " + REBUILD)
-    if total > limits.entries:
-        problem = Problem("too_many_entries", f"The package holds {total} entries, the limit is {limits.entries}")
-        return Archive((), (problem,))
-    if cd_at + cd_bytes > end_at or cd_bytes > limits.directory_bytes:
-        return invalid("The archive's list of entries is damaged. " + REBUILD)
-    if cd_at + cd_bytes != end_at:
-        problems.append(Problem("leading_data", "The file holds data before the archive", hint=REBUILD))
-    if comment:
-        problems.append(Problem("archive_comment", "The archive carries a comment", hint=REBUILD))
-    if end_at + END.size + comment != size:
-        problems.append(Problem("trailing_data", "The file holds data after the archive", hint=REBUILD))
-    directory = os.pread(descriptor, cd_bytes, end_at - cd_bytes)
-    reader = _Reader(descriptor, limits, shift=end_at - cd_bytes - cd_at, data_ends_at=end_at - cd_bytes)
-    return reader.read(directory, total, problems)
+    in_tail = _end_record(tail)
+    if in_tail is None:
+        raise _NoZip(NO_ZIP)
+    at = tail_at + in_tail
+    _, disk, list_disk, here, total, list_bytes, list_at, comment = END.unpack_from(tail, in_tail)
+    if tail[max(0, in_tail - LOCATOR64_BYTES) :].startswith(LOCATOR64_SIGNATURE) or FULL32 in (list_bytes, list_at):
+        raise _NoZip(f"The archive uses zip64 records, which only archives above 4 GiB need. {REBUILD}")
+    if disk or list_disk or here != total:
+        raise _NoZip(f"The archive is one of several parts. {REBUILD}")
+    if list_at + list_bytes > at or list_bytes > limits.directory_bytes:
+        raise _NoZip(DAMAGED)
+    for is_there, code, what in (
+        (list_at + list_bytes != at, "leading_data", "The file holds data before the archive"),
+        (comment, "archive_comment", "The archive carries a comment"),
+        (at + END.size + comment != size, "trailing_data", "The file holds data after the archive"),
+    ):
+        if is_there:
+            findings.add(Problem(code, what, hint=REBUILD))
+    return _End(at, total, list_bytes, shift=at - list_bytes - list_at)
 
 
 def _end_record(tail: bytes) -> int | None:
@@ -82,144 +95,38 @@ def _end_record(tail: bytes) -> int | None:
     return None
 
 
-@dataclass(frozen=True)
-class _Reader:
-    descriptor: int
-    limits: Limits
-    shift: int
-    data_ends_at: int
-
-    def read(self, directory: bytes, total: int, problems: list[Problem]) -> Archive:
-        entries: list[Entry] = []
-        extents: list[tuple[int, int, str]] = []
-        at = 0
-        for _ in range(total):
-            if at + CENTRAL.size > len(directory):
-                return invalid("The archive's list of entries is cut short. " + REBUILD)
-            fields = CENTRAL.unpack_from(directory, at)
-            signature, name_bytes, extra_bytes, comment_bytes = fields[0], *fields[10:13]
-            body_at = at + CENTRAL.size
-            at = body_at + name_bytes + extra_bytes + comment_bytes
-            if signature != CENTRAL_SIGNATURE or at > len(directory):
-                return invalid("The archive's list of entries is damaged. " + REBUILD)
-            raw_name = directory[body_at : body_at + name_bytes]
-            extra = directory[body_at + name_bytes : body_at + name_bytes + extra_bytes]
-            entry, extent = self._entry(fields, raw_name, extra, problems)
-            entries.append(entry)
-            extents.append((*extent, entry.name))
-        if at != len(directory):
-            problems.append(Problem("hidden_records", "The archive's list holds more than it says", hint=REBUILD))
-        if not any(problem.code == "data_descriptor" for problem in problems):  # those leave gaps, and are refused
-            problems.extend(_gaps(extents, self.shift, self.data_ends_at))
-        return Archive(tuple(entries), tuple(problems))
-
-    def _entry(
-        self, fields: tuple[int, ...], raw_name: bytes, extra: bytes, problems: list[Problem]
-    ) -> tuple[Entry, tuple[int, int]]:
-        """One entry of the list beside its own header; its extent is (first byte, byte after the last)."""
-        flags, method, crc, packed, size = fields[3], fields[4], *fields[7:10]
-        comment_bytes, disk, attributes, offset = fields[12], fields[13], fields[15], fields[16] + self.shift
-        name, name_fault = _decoded(raw_name, flags)
-        found = [name_fault] if name_fault else []
-        found.extend(_flag_faults(flags, method))
-        found.extend(_mode_faults(name, attributes >> 16, size))
-        if fields[2] & 0xFF > NEWEST_FORMAT and method in (STORED, DEFLATED):
-            found.append(("format_too_new", "asks for a newer zip format than packages may use"))
-        if comment_bytes:
-            found.append(("entry_comment", "carries a comment"))
-        if disk or FULL32 in (packed, size, fields[16]):
-            found.append(("zip64_entry", "uses zip64 or another part of the archive"))
-        if method == STORED and packed != size:
-            found.append(("sizes_disagree", "is stored as it is, but in another size"))
-        found.extend(_extra_faults(extra))
-        header = os.pread(self.descriptor, LOCAL.size + len(raw_name) + LOCAL_EXTRA_GUESS, offset)
-        data_at = offset
-        if len(header) < LOCAL.size or (local := LOCAL.unpack_from(header))[0] != LOCAL_SIGNATURE:
-            found.append(("header_missing", "has no header of its own"))
-        else:
-            data_at = offset + LOCAL.size + local[9] + local[10]
-            found.extend(self._local_faults(local, header, (flags, method, crc, packed, size), raw_name, offset))
-        problems.extend(Problem(code, f"{shown(name)} {what}", shown(name), REBUILD) for code, what in found)
-        entry = Entry(name, size, packed, crc, method == DEFLATED, data_at)
-        return entry, (offset, data_at + packed)
-
-    def _local_faults(
-        self, local: tuple[int, ...], header: bytes, listed: tuple[int, ...], raw_name: bytes, offset: int
-    ) -> Iterator[tuple[str, str]]:
-        name_bytes, extra_bytes = local[9], local[10]
-        own = (local[2], local[3], *local[6:9])
-        descriptor_used = bool((local[2] | listed[0]) & DESCRIPTOR)
-        if own[:2] != listed[:2] or (own != listed and not descriptor_used):
-            yield "header_disagrees", "is described differently in its header and in the archive's list"
-        if name_bytes != len(raw_name) or header[LOCAL.size : LOCAL.size + name_bytes] != raw_name:
-            yield "header_name_disagrees", "has another name in its header than in the archive's list"
-        if extra_bytes:
-            yield from _extra_faults(os.pread(self.descriptor, extra_bytes, offset + LOCAL.size + name_bytes))
-
-
-def _decoded(raw: bytes, flags: int) -> tuple[str, tuple[str, str] | None]:
-    if raw.isascii():
-        return raw.decode("ascii"), None
-    fault = ("name_not_utf8", "has a name that is not marked as UTF-8")
-    try:
-        return raw.decode("utf-8"), None if flags & UTF8 else fault
-    except UnicodeDecodeError:
-        return raw.decode("utf-8", "replace"), ("name_not_utf8", "has a name that is not UTF-8")
-
-
-def _flag_faults(flags: int, method: int) -> Iterator[tuple[str, str]]:
-    if flags & ENCRYPTED:
-        yield "encrypted", "is encrypted"
-    if flags & DESCRIPTOR:
-        yield "data_descriptor", "gives its size only after its data (the package was written to a pipe)"
-    if flags & ~KNOWN_FLAGS:
-        yield "unknown_flags", "uses a feature of zip that packages may not use"
-    if method not in (STORED, DEFLATED):
-        yield "method", f"is compressed by method {method}; only stored and deflate are allowed"
-
-
-def _mode_faults(name: str, mode: int, size: int) -> Iterator[tuple[str, str]]:
-    kind = stat.S_IFMT(mode)
-    is_folder = name.endswith("/")
-    if kind == stat.S_IFLNK:
-        yield "symlink", "is a symbolic link"
-    elif kind not in (0, stat.S_IFREG, stat.S_IFDIR):
-        yield "special_file", "is neither a file nor a folder"
-    elif kind and (kind == stat.S_IFDIR) != is_folder:
-        yield "kind_disagrees", "is a folder by its mode or by its name, but not by both"
-    if is_folder and size:
-        yield "folder_with_content", "is a folder with content"
-
-
-def _extra_faults(extra: bytes) -> Iterator[tuple[str, str]]:
+def _listed(descriptor: int, end: _End, findings: Findings) -> list[Listed]:
+    directory = os.pread(descriptor, end.list_bytes, end.list_at)
+    found: list[Listed] = []
     at = 0
-    while at < len(extra):
-        if at + EXTRA.size > len(extra):
-            yield "extra_damaged", "has a damaged extra field"
-            return
-        kind, length = EXTRA.unpack_from(extra, at)
-        at += EXTRA.size + length
-        if at > len(extra):
-            yield "extra_damaged", "has a damaged extra field"
-            return
-        if kind == ZIP64_EXTRA:
-            yield "zip64_entry", "uses zip64 or another part of the archive"
-        if kind == UNICODE_PATH_EXTRA:
-            yield "second_name", "carries a second name"
+    for _ in range(end.total):
+        if at + CENTRAL.size > len(directory):
+            raise _NoZip(f"The archive's list of entries is cut short. {REBUILD}")
+        fields = CENTRAL.unpack_from(directory, at)
+        name_bytes, extra_bytes, comment_bytes = fields[10:13]
+        name_at = at + CENTRAL.size
+        extra_at = name_at + name_bytes
+        at = extra_at + extra_bytes + comment_bytes
+        if fields[0] != CENTRAL_SIGNATURE or at > len(directory):
+            raise _NoZip(DAMAGED)
+        found.append(Listed(fields, directory[name_at:extra_at], directory[extra_at : extra_at + extra_bytes]))
+    if at != len(directory):
+        findings.add(Problem("hidden_records", "The archive's list holds more than it says", hint=REBUILD))
+    return found
 
 
-def _gaps(extents: list[tuple[int, int, str]], shift: int, data_ends_at: int) -> Iterator[Problem]:
+def _gaps(extents: list[tuple[int, int, str]], begins_at: int, ends_at: int) -> Iterator[Problem]:
     """Entries must stand shoulder to shoulder: bytes shared are a bomb, bytes between are hidden."""
-    expected = shift
+    expected = begins_at
     for begin, end, name in sorted(extents):
         if begin < expected:
             yield Problem("overlap", f"{shown(name)} shares bytes with another entry", shown(name), REBUILD)
         elif begin > expected:
             yield Problem("hidden_data", f"There are unlisted bytes before {shown(name)}", shown(name), REBUILD)
         expected = max(expected, end)
-    if expected > data_ends_at:
+    if expected > ends_at:
         yield Problem("overlap", "An entry reaches into the archive's list", hint=REBUILD)
-    elif expected < data_ends_at:
+    elif expected < ends_at:
         yield Problem("hidden_data", "There are unlisted bytes before the archive's list", hint=REBUILD)
 
 

@@ -8,7 +8,7 @@ import yaml
 
 ALIASES = 20
 DEPTH = 50
-NODES = 20_000
+NODES = 2_000
 NO_TEXT = re.compile(r"[\x00\ud800-\udfff]")  # neither Postgres nor a process can hold these
 
 
@@ -52,6 +52,11 @@ class _BoundedLoader(yaml.SafeLoader):
     def __init__(self, stream: str) -> None:
         super().__init__(stream)
         self._aliases = self._nodes = self._depth = 0
+
+    def fetch_flow_collection_start(self, TokenClass: type[yaml.Token]) -> None:  # noqa: N803 - PyYAML's signature
+        if self.flow_level >= DEPTH:  # the scanner reads far ahead of the nodes, and slowly where it is deep
+            raise BadDocument("it is nested too deeply or holds too many values")
+        super().fetch_flow_collection_start(TokenClass)
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         self._aliases += self.check_event(yaml.AliasEvent)

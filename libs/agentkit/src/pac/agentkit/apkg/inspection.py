@@ -2,60 +2,61 @@
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
-from pac.agentkit.apkg.archive import Archive, read_archive, read_entry
-from pac.agentkit.apkg.hygiene import ENV, hygiene_warnings
-from pac.agentkit.apkg.manifest import NAME, FoundManifest, find_manifest
+from pac.agentkit.apkg.archive import read_archive, read_entry
+from pac.agentkit.apkg.env import environment_warnings, find_env
+from pac.agentkit.apkg.findings import Findings
+from pac.agentkit.apkg.manifest import NAME, FoundManifest, ReadBytes, find_manifest
 from pac.agentkit.apkg.model import MIB, Entry, Inspection, Limits, Problem
-from pac.agentkit.apkg.names import clashes, name_problems, shown
-from pac.agentkit.environment import parse_dotenv
+from pac.agentkit.apkg.names import clashes, is_within_bounds, name_problems, shown, too_many_folders
+from pac.agentkit.apkg.requirements import REQUIREMENTS, declared
 
 DEFAULT_LIMITS = Limits()
-ENV_MISSING = "Missing required .env file at project root"
-ENV_HINT = "Create a `.env` beside agent.yaml, with placeholders or real values, and build the package again."
-
-
-@dataclass(frozen=True)
-class FoundEnv:
-    names: tuple[str, ...]
-    problems: tuple[Problem, ...] = ()
-    warnings: tuple[Problem, ...] = ()
 
 
 def inspect(path: Path, limits: Limits = DEFAULT_LIMITS) -> Inspection:
     """All faults the file shows without being inflated. OSError when the file cannot be read."""
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        return inspect_open(descriptor, limits)
+        return inspect_open(descriptor, Findings(limits))
     finally:
         os.close(descriptor)
 
 
-def inspect_open(descriptor: int, limits: Limits) -> Inspection:
-    """As `inspect`, on an open file; its position is not used."""
+def inspect_open(descriptor: int, findings: Findings) -> Inspection:
+    """As `inspect`, on an open file, whose position is not used; adds to the findings."""
+    limits = findings.limits
     size_bytes = os.fstat(descriptor).st_size
-    archive = read_archive(descriptor, limits)
-    if not archive.readable or (archive.problems and not archive.entries):
-        return Inspection(size_bytes, None, None, None, (), (), archive.problems, ())
-    by_name = {entry.name: entry for entry in archive.entries}
+    entries = read_archive(descriptor, limits, findings)
+    if entries is None or "too_many_entries" in findings.codes:
+        return Inspection(size_bytes, None, None, None, (), (), (), findings.told(), ())
+    by_name = {entry.name: entry for entry in entries}
 
     def read(name: str) -> bytes | None:
-        return read_entry(descriptor, by_name[name], max(limits.json_bytes, limits.env_bytes))
+        return read_entry(descriptor, by_name[name], limits.readable_bytes)
 
-    found = find_manifest(frozenset(by_name), read, limits)
-    env = _read_env(read(ENV) if ENV in by_name else None, present=ENV in by_name)
-    problems = (*_archive_problems(archive, limits), *found.problems, *env.problems)
+    findings.extend(_entry_problems(entries, limits))
+    names = frozenset(by_name)
+    found, env = find_manifest(names, read, limits), find_env(names, read, limits)
+    asked = declared(_requirements(names, read, limits), found.manifest, limits)
+    warnings = Findings(limits)
+    for part in (found, env):
+        findings.extend(part.problems)
+        warnings.extend(part.warnings)
+    warnings.extend(asked.warnings)
+    if found.manifest is not None:
+        warnings.extend(environment_warnings(found.manifest.environment, found.manifest.source))
     return Inspection(
         size_bytes=size_bytes,
         manifest=found.manifest,
         name=_usable_name(found),
         version=found.manifest.version if found.manifest else None,
-        entries=archive.entries,
+        entries=entries,
         env_names=env.names,
-        problems=limited(problems, limits),
-        warnings=limited((*found.warnings, *env.warnings), limits),
+        dependencies=asked.dependencies,
+        problems=findings.told(),
+        warnings=warnings.told(),
     )
 
 
@@ -68,12 +69,12 @@ def check_version(inspection: Inspection, given: str | None) -> Problem | None:
     return Problem("version_mismatch", text, inspection.manifest.source if inspection.manifest else None, hint)
 
 
-def limited(problems: tuple[Problem, ...], limits: Limits) -> tuple[Problem, ...]:
-    """An archive made to be wrong everywhere must not make an answer of megabytes."""
-    if len(problems) <= limits.problems:
-        return problems
-    rest = len(problems) - limits.problems
-    return (*problems[: limits.problems], Problem("more_problems", f"… and {rest} more problems"))
+def _requirements(names: frozenset[str], read: ReadBytes, limits: Limits) -> bytes | None:
+    """None where there are none; empty where they are damaged, which the whole look tells, or too long to be real."""
+    if REQUIREMENTS not in names:
+        return None
+    data = read(REQUIREMENTS)
+    return data if data is not None and len(data) <= limits.requirements_bytes else b""
 
 
 def _usable_name(found: FoundManifest) -> str | None:
@@ -81,13 +82,16 @@ def _usable_name(found: FoundManifest) -> str | None:
     return name if name and NAME.fullmatch(name) else None
 
 
-def _archive_problems(archive: Archive, limits: Limits) -> Iterator[Problem]:
-    yield from archive.problems
-    for entry in archive.entries:
+def _entry_problems(entries: tuple[Entry, ...], limits: Limits) -> Iterator[Problem]:
+    for entry in entries:
         yield from name_problems(entry.name, limits)
-        yield from _declared_size_problems(entry, limits)
-    yield from clashes(entry.name for entry in archive.entries)
-    if (total := sum(entry.size_bytes for entry in archive.entries)) > limits.unpacked_bytes:
+        if problem := ratio_problem(entry, limits):
+            yield problem
+    names = [entry.name for entry in entries if is_within_bounds(entry.name, limits)]
+    yield from clashes(names)
+    if problem := too_many_folders(names, limits):
+        yield problem
+    if (total := sum(entry.size_bytes for entry in entries)) > limits.unpacked_bytes:
         yield too_large(total, limits)
 
 
@@ -96,30 +100,9 @@ def too_large(total_bytes: int, limits: Limits) -> Problem:
     return Problem("unpacked_too_large", text)
 
 
-def ratio_problem(entry: Entry, size_bytes: int, limits: Limits) -> Problem | None:
-    if size_bytes < limits.ratio_counts_from_bytes or size_bytes <= limits.ratio * max(1, entry.packed_bytes):
+def ratio_problem(entry: Entry, limits: Limits) -> Problem | None:
+    """By the declared sizes: what unpacks to more than it declares is refused for that."""
+    if entry.size_bytes < limits.ratio_counts_from_bytes or entry.size_bytes <= limits.ratio * entry.packed_bytes:
         return None
     text = f"{shown(entry.name)} unpacks to more than {limits.ratio} times its packed size"
     return Problem("ratio", text, shown(entry.name))
-
-
-def _declared_size_problems(entry: Entry, limits: Limits) -> Iterator[Problem]:
-    if problem := ratio_problem(entry, entry.size_bytes, limits):
-        yield problem
-
-
-def _read_env(data: bytes | None, *, present: bool) -> FoundEnv:
-    if not present:
-        return FoundEnv((), (Problem("env_missing", ENV_MISSING, ENV, ENV_HINT),))
-    if data is None:
-        return FoundEnv((), (Problem("env_unreadable", ".env is damaged or too large to be read", ENV, ENV_HINT),))
-    values = parse_dotenv(data)
-    if any("\0" in text for pair in values.items() for text in pair):
-        text = f"{ENV} holds a NUL character, which no environment can"
-        return FoundEnv((), (Problem("env_unusable", text, ENV, "Write .env as plain UTF-8 text."),))
-    warnings = list(hygiene_warnings(values))
-    try:
-        data.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        warnings.append(Problem("env_not_utf8", ".env is not UTF-8: some characters are replaced", ENV))
-    return FoundEnv(tuple(sorted(values)), (), tuple(warnings))

@@ -1,7 +1,7 @@
 """Finds and reads a package's manifest: manifest.json, else .pixell/package.json, else agent.yaml."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from pac.agentkit.apkg.documents import BadDocument, parse_json, parse_yaml
@@ -9,12 +9,20 @@ from pac.agentkit.apkg.model import Limits, Manifest, Problem
 from pac.agentkit.apkg.names import shown
 
 SOURCES = ("manifest.json", ".pixell/package.json", "agent.yaml")
-SURFACES = {"rest": "entry", "a2a": "service", "ui": "path"}
+SURFACES = ("rest", "a2a", "ui")
 NAME = re.compile(r"[a-z][a-z0-9-]*")
 VERSION = re.compile(r"[^\x00-\x1f\x7f/\\]{1,128}")
 SEMANTIC_VERSION = re.compile(r"\d+\.\d+\.\d+(?:-[0-9A-Za-z.-]+)?(?:\+[0-9A-Za-z.-]+)?")
 ENTRYPOINT = re.compile(r"[^\s:/\\.]+(?:\.[^\s:/\\.]+)*:[^\W\d]\w*(?:\.[^\W\d]\w*)*")
 NAME_CHARACTERS = 100
+TEXT, LIST, MAPPING = "text", "a list of texts", "a mapping of names to values"
+FIELDS = {
+    **dict.fromkeys(("name", "version", "entrypoint", "runtime", "display_name", "description", "author"), TEXT),
+    **dict.fromkeys(("license", "ui_spec_version"), TEXT),
+    **dict.fromkeys(("capabilities", "dependencies", "required_ui_capabilities"), LIST),
+    **dict.fromkeys(("metadata", "environment", "mcp", *SURFACES), MAPPING),
+}
+METADATA_FIELDS = {"version": TEXT, "homepage": TEXT, "repository": TEXT, "tags": LIST}
 REBUILD = "Correct agent.yaml and build the package again."
 
 ReadBytes = Callable[[str], bytes | None]
@@ -37,9 +45,14 @@ def find_manifest(names: frozenset[str], read: ReadBytes, limits: Limits) -> Fou
     problems: list[Problem] = []
     for source in present:
         try:
-            manifests.append(_manifest(source, _document(source, read(source), limits)))
+            document = _document(source, read(source), limits)
         except BadDocument as fault:
             problems.append(Problem("manifest_invalid", f"{source} cannot be read: {fault}", source, REBUILD))
+            continue
+        faults = list(_type_faults(source, document))
+        problems.extend(faults)
+        if not faults:
+            manifests.append(_manifest(source, document))
     if not manifests or manifests[0].source != present[0]:
         return FoundManifest(None, tuple(problems))
     chosen = manifests[0]
@@ -64,6 +77,33 @@ def _document(source: str, data: bytes | None, limits: Limits) -> Mapping[str, o
     return document
 
 
+def _type_faults(source: str, document: Mapping[str, object]) -> Iterator[Problem]:
+    """Fields that are not of the kind they should be; null is as good as left out. Values are not told."""
+    metadata, environment = document.get("metadata"), document.get("environment")
+    wrong = list(_wrong(document, FIELDS))
+    if isinstance(metadata, dict):
+        wrong.extend((f"metadata.{name}", kind) for name, kind in _wrong(metadata, METADATA_FIELDS))
+    if isinstance(environment, dict):
+        names = [str(name) for name, value in environment.items() if isinstance(value, list | dict)]
+        wrong.extend((f"environment.{shown(name)}", TEXT) for name in names)
+    for name, kind in wrong:
+        yield Problem("manifest_field", f"{source} gives {name} as something else than {kind}", source, REBUILD)
+
+
+def _wrong(document: Mapping[str, object], kinds: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    return ((name, kind) for name, kind in kinds.items() if not _is(kind, document.get(name)))
+
+
+def _is(kind: str, value: object) -> bool:
+    if value is None:
+        return True
+    if kind == MAPPING:
+        return isinstance(value, dict)
+    if kind == LIST:
+        return isinstance(value, list) and all(isinstance(item, str) for item in value)
+    return _text(value) is not None
+
+
 def _manifest(source: str, document: Mapping[str, object]) -> Manifest:
     metadata = document.get("metadata")
     metadata = metadata if isinstance(metadata, dict) else {}
@@ -81,11 +121,15 @@ def _manifest(source: str, document: Mapping[str, object]) -> Manifest:
         description=_text(document.get("description")),
         author=_text(document.get("author")),
         license=_text(document.get("license")),
+        homepage=_text(metadata.get("homepage")),
+        repository=_text(metadata.get("repository")),
         capabilities=_texts(document.get("capabilities")),
         dependencies=_texts(document.get("dependencies")),
         tags=_texts(metadata.get("tags")),
         surfaces=tuple(key for key in SURFACES if document.get(key)),
-        environment={str(k): str(v) for k, v in environment.items()} if isinstance(environment, dict) else {},
+        environment={str(k): "" if v is None else str(v) for k, v in environment.items()}
+        if isinstance(environment, dict)
+        else {},
     )
 
 
@@ -97,11 +141,7 @@ def _text(value: object) -> str | None:
 
 
 def _texts(value: object) -> tuple[str, ...]:
-    return (
-        tuple(v for v in value if isinstance(v, str))
-        if isinstance(value, Sequence) and not isinstance(value, str)
-        else ()
-    )
+    return tuple(value) if isinstance(value, list) else ()
 
 
 def manifest_problems(manifest: Manifest) -> Iterator[Problem]:
@@ -114,11 +154,7 @@ def manifest_problems(manifest: Manifest) -> Iterator[Problem]:
         yield Problem("name_invalid", text, source, REBUILD)
     if manifest.version is None:
         yield Problem("version_missing", f"{source} gives no metadata.version", source, REBUILD)
-    elif (
-        not VERSION.fullmatch(manifest.version)
-        or manifest.version != manifest.version.strip()
-        or ".." in manifest.version
-    ):
+    elif not _is_version(manifest.version):
         yield Problem("version_invalid", f"The version {shown(manifest.version)} is not allowed", source, REBUILD)
     if manifest.entrypoint is None:
         if not manifest.surfaces:
@@ -127,6 +163,11 @@ def manifest_problems(manifest: Manifest) -> Iterator[Problem]:
     elif not ENTRYPOINT.fullmatch(manifest.entrypoint):
         text = f"The entrypoint {shown(manifest.entrypoint)} is not of the form module:function"
         yield Problem("entrypoint_invalid", text, source, REBUILD)
+
+
+def _is_version(text: str) -> bool:
+    """Good enough to be part of a path and of an address, whatever numbering its author likes."""
+    return bool(VERSION.fullmatch(text)) and text == text.strip() and ".." not in text
 
 
 def _disagreements(chosen: Manifest, others: list[Manifest]) -> Iterator[Problem]:
@@ -138,7 +179,7 @@ def _disagreements(chosen: Manifest, others: list[Manifest]) -> Iterator[Problem
 
 
 def _warnings(manifest: Manifest, names: frozenset[str]) -> Iterator[Problem]:
-    if manifest.version and not SEMANTIC_VERSION.fullmatch(manifest.version):
+    if manifest.version and _is_version(manifest.version) and not SEMANTIC_VERSION.fullmatch(manifest.version):
         text = f"The version {shown(manifest.version)} is not semantic (like 1.2.0)"
         yield Problem("version_not_semantic", text, manifest.source)
     if manifest.entrypoint and ENTRYPOINT.fullmatch(manifest.entrypoint):

@@ -11,16 +11,28 @@ class Limits:
     """How large a package may be; sizes in bytes, `ratio` is unpacked : packed."""
 
     entries: int = 10_000
+    folders: int = 10_000  # that unpacking would make
     unpacked_bytes: int = 512 * MIB
     ratio: int = 200
     ratio_counts_from_bytes: int = MIB  # below it a file of blanks is no bomb
-    directory_bytes: int = 16 * MIB
+    directory_bytes: int = 4 * MIB
     name_bytes: int = 1024
     depth: int = 64
-    json_bytes: int = MIB
+    extra_bytes: int = 1024  # of one entry's header; times and owners take a few dozen
+    archive_depth: int = 3  # a package in which an archive holds another one is 3 deep
+    archive_bytes: int = 128 * MIB  # of an archive inside a package
+    json_bytes: int = 256 * 1024
     yaml_bytes: int = 64 * 1024
-    env_bytes: int = MIB
+    env_bytes: int = 128 * 1024
+    requirements_bytes: int = 64 * 1024
+    dependencies: int = 1000
     problems: int = 200
+    problems_per_code: int = 20
+
+    @property
+    def readable_bytes(self) -> int:
+        """The largest entry that is read whole."""
+        return max(self.json_bytes, self.yaml_bytes, self.env_bytes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +75,25 @@ class Manifest:
     description: str | None = None
     author: str | None = None
     license: str | None = None
+    homepage: str | None = None
+    repository: str | None = None
     capabilities: tuple[str, ...] = ()
     dependencies: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
     surfaces: tuple[str, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Dependency:
+    """A library that the package asks for. `version` only where exactly one will do."""
+
+    name: str
+    specifier: str = ""
+    version: str | None = None
+    extras: tuple[str, ...] = ()
+    marker: str | None = None
+    url: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +106,7 @@ class Inspection:
     version: str | None
     entries: tuple[Entry, ...]
     env_names: tuple[str, ...]
+    dependencies: tuple[Dependency, ...]
     problems: tuple[Problem, ...]
     warnings: tuple[Problem, ...]
 

@@ -2,7 +2,7 @@
 
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from pac.agentkit.apkg.model import Limits, Problem
 
@@ -11,15 +11,16 @@ DEVICE = re.compile(
     r"(?:con|prn|aux|nul|conin\$|conout\$|com[0-9\u00b9\u00b2\u00b3]|lpt[0-9\u00b9\u00b2\u00b3])[ ]*(?:[.:]|$)",
     re.IGNORECASE,
 )
-PLAIN = re.compile(r"[A-Za-z0-9_ .@+=,()\[\]{}~!#$%&'^`;-]+")
 SHOWN_CHARACTERS = 160
 COMPONENT_BYTES = 255
 
 
 def shown(name: str) -> str:
     """The name with everything that could disturb a terminal or a log escaped, and cut."""
-    printable = "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in name)
-    return printable if len(printable) <= SHOWN_CHARACTERS else printable[: SHOWN_CHARACTERS - 1] + "…"
+    begin = name[:SHOWN_CHARACTERS]
+    printable = "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in begin)
+    whole = len(name) <= SHOWN_CHARACTERS and len(printable) <= SHOWN_CHARACTERS
+    return printable if whole else printable[: SHOWN_CHARACTERS - 1] + "…"
 
 
 def name_problems(name: str, limits: Limits) -> list[Problem]:
@@ -47,7 +48,13 @@ def _faults(name: str, limits: Limits) -> Iterator[tuple[str, str]]:
     parts = name.removesuffix("/").removeprefix("/").replace("\\", "/").split("/")
     if len(parts) > limits.depth:
         yield "name_deep", f"more than {limits.depth} folders deep"
-    yield from _part_faults(parts)
+    if is_within_bounds(name, limits):
+        yield from _part_faults(parts)
+
+
+def is_within_bounds(name: str, limits: Limits) -> bool:
+    """Neither so long nor so deep that comparing it with others would cost something."""
+    return len(name) <= limits.name_bytes and name.count("/") <= limits.depth
 
 
 def _part_faults(parts: list[str]) -> Iterator[tuple[str, str]]:
@@ -71,28 +78,47 @@ def same_place(name: str) -> str:
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name.rstrip("/")).casefold())
 
 
+def too_many_folders(names: Iterable[str], limits: Limits) -> Problem | None:
+    """A few thousand deep names would make hundreds of thousands of folders."""
+    folders: set[str] = set()
+    for name in names:
+        parent = name.rstrip("/").rpartition("/")[0]
+        while parent and parent not in folders:
+            folders.add(parent)
+            if len(folders) > limits.folders:
+                return Problem("too_many_folders", f"The package needs more than {limits.folders} folders")
+            parent = parent.rpartition("/")[0]
+    return None
+
+
 def clashes(names: Iterable[str]) -> Iterator[Problem]:
     """Entries that would meet in one place, and files that are also used as folders."""
     seen: dict[str, str] = {}
-    folders: dict[str, str] = {}
     for name in names:
         key = same_place(name)
-        if (other := seen.setdefault(key, name)) is not name:
-            code, how = (
-                ("duplicate_entry", "is there twice")
-                if other == name
-                else ("clashing_entry", f"and {shown(other)} are one file on some systems")
-            )
-            yield Problem(code, f"{shown(name)} {how}", shown(name), "Keep one of them and build the package again.")
+        if key not in seen:
+            seen[key] = name
+        elif seen[key] == name:
+            yield _clash("duplicate_entry", name, "is there twice")
+        else:
+            yield _clash("clashing_entry", name, f"and {shown(seen[key])} are one file on some systems")
+    yield from _files_used_as_folders(seen)
+
+
+def _files_used_as_folders(seen: Mapping[str, str]) -> Iterator[Problem]:
+    """No parent is kept: those of ten thousand deep names would take hundreds of megabytes."""
+    looked_at = ""
+    for key in seen:
         parent = key.rpartition("/")[0]
-        while parent and parent not in folders:
-            folders[parent] = name
+        if parent == looked_at:
+            continue  # beside its neighbour
+        looked_at = parent
+        while parent:
+            name = seen.get(parent)
+            if name is not None and not name.endswith("/"):
+                yield _clash("file_used_as_folder", name, "is a file and a folder at once")
             parent = parent.rpartition("/")[0]
-    for key, name in seen.items():
-        if key in folders and not name.endswith("/"):
-            yield Problem(
-                "file_used_as_folder",
-                f"{shown(name)} is a file and a folder at once",
-                shown(name),
-                "Keep one of them and build the package again.",
-            )
+
+
+def _clash(code: str, name: str, what: str) -> Problem:
+    return Problem(code, f"{shown(name)} {what}", shown(name), "Keep one of them and build the package again.")

@@ -6,7 +6,7 @@ from uuid import UUID
 from pydantic import WithJsonSchema
 
 from pac.contracts.api import Reply, Request, Sparse
-from pac.contracts.base import Moment
+from pac.contracts.base import Moment, Sha256
 
 ShownStatus = Literal["uploading", "stored", "superseded", "rejected", "deleted"]
 # As the service has kept it: what a problem is, is decided once, by the check.
@@ -24,8 +24,19 @@ Finding = Annotated[
 ]
 
 
+class Provenance(Sparse):
+    """Where a package comes from, as the log has it: who brought these bytes, when, and the event that says so."""
+
+    uploaded_by: str
+    uploaded_at: Moment
+    sha256: Sha256
+    size_bytes: int
+    stream: str
+    deployment_id: UUID | None = None
+
+
 class PackageView(Sparse):
-    """One package in a list or by itself; `manifest` and what follows it only by itself."""
+    """One package in a list or by itself; `manifest` and what follows it only by itself. `sbom` is CycloneDX 1.6."""
 
     id: UUID
     version: str
@@ -42,6 +53,8 @@ class PackageView(Sparse):
     current: bool | None = None
     manifest: dict[str, Any] | None = None
     metadata: dict[str, Any] | None = None
+    sbom: dict[str, Any] | None = None
+    provenance: Provenance | None = None
 
 
 class PackageReply(Reply):
