@@ -2,7 +2,7 @@
 
 import typer
 
-from pac.cli.commands import account, bench, deploy, dlq, doctor, log, operate, projections, up, verify
+from pac.cli.commands import account, bench, deploy, dlq, doctor, log, operate, projections, releases, up, verify
 
 
 def build() -> typer.Typer:
@@ -26,6 +26,9 @@ def build() -> typer.Typer:
     app.add_typer(dlq.dlq, name="dlq")
     app.command("deploy")(deploy.deploy)
     app.command("watch")(deploy.watch)
+    app.command("rollback")(releases.rollback)
+    app.command("release")(releases.release)
+    app.command("stop")(releases.stop)
     app.command("verify")(verify.verify)
     app.command("bench")(bench.bench)
     return app
