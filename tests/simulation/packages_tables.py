@@ -30,6 +30,7 @@ class App:
     current_release: int = 0
     current_package_id: UUID | None = None
     current_deployment_id: UUID | None = None
+    signature_policy: str = "optional"
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,8 @@ class Package:
     staging_key: str | None
     created_at: datetime
     signature: str = "none"
+    signed_by: str | None = None
+    signing_key: str | None = None
     status: Status = Status.UPLOADING
     kept: bool = False
     done: Sequence[str] = ()
@@ -117,6 +120,9 @@ class MemoryShelf(Shelf):
 
     async def mark_deleted(self) -> None:
         self.tables.apps[self.app_id] = replace(self.tables.apps.get(self.app_id, App()), deleted=True)
+
+    async def put_signing_keys(self, keys: Sequence[Mapping[str, Any]]) -> None:
+        """Nobody signs here."""
 
     async def move_current(self, release: int, package_id: UUID, deployment_id: UUID) -> None:
         self.tables.releases[self.app_id, release] = deployment_id

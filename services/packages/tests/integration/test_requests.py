@@ -5,10 +5,11 @@ from uuid import UUID
 
 import pytest
 from dirty_equals import IsDatetime, IsInt, IsStr, IsUUID
+from pysequoia import Tsk
 
 from pac.packages.queries import Queries
 
-from .harness import Packages, Tenant, apkg
+from .harness import Packages, Tenant, apkg, signed
 
 FILE_FIRST = pytest.mark.parametrize("file_first", [True, False], ids=["file first", "file last"])
 WHEN = IsStr(regex=r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z") & IsDatetime(iso_string=True)
@@ -25,7 +26,7 @@ async def test_deploy_answers_202_in_the_shape_of_the_specification(
         file_first=file_first,
         version="1.2.0",
         release_notes="Fixed bugs and improved performance",
-        signature=b"not verified yet",
+        signature=signed(Tsk.generate(), package),
     )
     assert answer.status == 202
     assert answer.body == {
@@ -43,6 +44,8 @@ async def test_deploy_answers_202_in_the_shape_of_the_specification(
             "status": "uploading",
             "sha256": hashlib.sha256(package).hexdigest(),
             "warnings": [],
+            "signature": "unverified",
+            "signed_by": None,
         },
         "tracking": {
             "status_url": f"https://your-app.com/api/deployments/{answer.body['deployment']['id']}",

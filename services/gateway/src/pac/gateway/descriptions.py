@@ -6,7 +6,16 @@ from typing import Final
 from pac.contracts.api import DeploymentReply
 from pac.contracts.bodies.billing import CreditsReply, EntryReply, GrantRequest, LedgerPage
 from pac.contracts.bodies.deployments import DeploymentsReply, EventsReply, StatsReply
-from pac.contracts.bodies.packages import AcceptedReply, DeletedReply, PackageReply, PackagesReply, StoredDeploy
+from pac.contracts.bodies.packages import (
+    AcceptedReply,
+    DeletedReply,
+    PackageReply,
+    PackagesReply,
+    SigningKeysChange,
+    SigningKeysDeletedReply,
+    SigningKeysReply,
+    StoredDeploy,
+)
 from pac.contracts.errors import ErrorCode
 from pac.gateway import examples
 from pac.gateway.description import Description, Form, Parameter, Schema, Text, flag, page
@@ -47,7 +56,10 @@ UPLOAD_FIELDS: Final[Mapping[str, Schema]] = {
         "examples": ["1.2.0"],
     },
     "release_notes": {"type": "string", "examples": ["Fixed bugs and improved performance"]},
-    "signature": {**FILE, "description": "agent.apkg.sig: OpenPGP, detached, over the package's bytes."},
+    "signature": {
+        **FILE,
+        "description": "agent.apkg.sig: OpenPGP, detached, over the package's bytes, binary or armored.",
+    },
 }
 DEPLOY_FIELDS: Final[Mapping[str, Schema]] = {
     **UPLOAD_FIELDS,
@@ -154,6 +166,21 @@ DESCRIPTIONS: Final[dict[Key, Description]] = {
             ErrorCode.DEPLOYMENT_OPEN,
         ),
     ),
+    # ---- who may sign ------------------------------------------------------------------------------------------------
+    ("PUT", "/api/agent-apps/{app_id}/signing-keys"): Description(
+        summary="Say which OpenPGP keys may sign an agent app's packages",
+        does="These and no others: what is signed with a key that is left out is accepted no more. Whether a package "
+        "must be signed says the app's `signature_policy`.",
+        tag=PACKAGES,
+        body=SigningKeysChange,
+        answers={200: SigningKeysReply},
+    ),
+    ("GET", "/api/agent-apps/{app_id}/signing-keys"): Description(
+        summary="The keys that may sign an agent app's packages", tag=PACKAGES, answers={200: SigningKeysReply}
+    ),
+    ("DELETE", "/api/agent-apps/{app_id}/signing-keys"): Description(
+        summary="Remove all signing keys of an agent app", tag=PACKAGES, answers={200: SigningKeysDeletedReply}
+    ),
     # ---- deployments -------------------------------------------------------------------------------------------------
     ("GET", "/api/deployments/queue/stats"): Description(
         summary="Deployment queue statistics",
@@ -214,6 +241,7 @@ DESCRIPTIONS: Final[dict[Key, Description]] = {
         body=Nothing,
         answers={202: AcceptedReply},
         refuses=(
+            ErrorCode.INVALID_PACKAGE,
             ErrorCode.INSUFFICIENT_CREDITS,
             ErrorCode.DEPLOYMENT_OPEN,
             ErrorCode.VERSION_TAKEN,

@@ -20,6 +20,8 @@ from pac.packages.invariants import LAWS_OF_PACKAGES
 from pac.packages.leftovers import Leftovers, Sweep
 from pac.packages.queries import Queries
 from pac.packages.settings import Settings
+from pac.packages.signatures import Signatures
+from pac.packages.signing import SigningKeys
 from pac.packages.submitting import Submitting
 from pac.packages.uploads import Uploads
 from pac.packages.work import Work
@@ -35,8 +37,8 @@ from pac.servicekit.service import Service
 STEPS = "steps"
 
 
-def routes_of(api: Api, deploy: Deploy, again: Again) -> Sequence[Route]:
-    packages = "/api/agent-apps/{app_id}/packages"
+def routes_of(api: Api, deploy: Deploy, again: Again, signing: SigningKeys) -> Sequence[Route]:
+    packages, signing_keys = "/api/agent-apps/{app_id}/packages", "/api/agent-apps/{app_id}/signing-keys"
     return (
         Route(hdrs.METH_POST, packages, deploy.post_package, lazy_body=True),
         Route(hdrs.METH_POST, f"{packages}/deploy", deploy.post_deploy, lazy_body=True),
@@ -46,6 +48,9 @@ def routes_of(api: Api, deploy: Deploy, again: Again) -> Sequence[Route]:
         Route(hdrs.METH_DELETE, f"{packages}/{{package_id}}", api.delete_package),
         Route(hdrs.METH_POST, f"{packages}/{{package_id}}/deploy", again.post_stored),
         Route(hdrs.METH_POST, "/api/deployments/{deployment_id}/retry", again.post_retry),
+        Route(hdrs.METH_GET, signing_keys, signing.get),
+        Route(hdrs.METH_PUT, signing_keys, signing.put),
+        Route(hdrs.METH_DELETE, signing_keys, signing.delete),
         Route(hdrs.METH_GET, "/internal/submissions/{deployment_id}", api.get_submission, internal=True),
     )
 
@@ -80,6 +85,7 @@ def build_service(settings: Settings, objects_settings: ObjectsSettings, clock: 
         queries=queries,
         uploads=Uploads(objects, leftovers, limits, settings.temp_dir, settings.upload_deadline_seconds),
         checker=checker,
+        signatures=Signatures(log, checker),
         submitting=Submitting(log, clock, settings.holder_wait_seconds),
         objects=objects,
         seals=seals,
@@ -95,7 +101,12 @@ def build_service(settings: Settings, objects_settings: ObjectsSettings, clock: 
         settings=settings,
         log=log,
         routes=(
-            *routes_of(Api(log, queries, objects, clock, settings.download_seconds), deploy, again),
+            *routes_of(
+                Api(log, queries, objects, clock, settings.download_seconds),
+                deploy,
+                again,
+                SigningKeys(log, checker, clock),
+            ),
             *Proofs.of(log, settings).routes(),
         ),
         subscriptions=(

@@ -22,10 +22,11 @@ from pac.packages.answering import Answering
 from pac.packages.checker import Checker, Report
 from pac.packages.described import described, dumped
 from pac.packages.environment import Seals
-from pac.packages.faults import VERSION_EXISTS, cannot_verify, faulty, only_for_deploy
-from pac.packages.form import Form, missing_file
+from pac.packages.faults import VERSION_EXISTS, faulty, only_for_deploy
+from pac.packages.form import SIGNATURE, Form, missing_file
 from pac.packages.queries import Queries
 from pac.packages.shelf import NewPackage
+from pac.packages.signatures import Judged, Signatures
 from pac.packages.submitting import Existing, Submitted, Submitting, VersionTaken
 from pac.packages.uploads import Received, StagedFile, Uploads
 from pac.packages.views import package_view
@@ -48,7 +49,7 @@ class Checked:
     file: StagedFile
     version: str
     report: Report
-    signature: str
+    judged: Judged
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,7 @@ class Deploy:
     queries: Queries
     uploads: Uploads
     checker: Checker
+    signatures: Signatures
     submitting: Submitting
     objects: Objects
     seals: Seals
@@ -144,7 +146,13 @@ class Deploy:
             await attempt_of(request).read(*received.told)
             force = received.form.force_overwrite
             checked = await self._checked(caller, app_id, received, whole=True, overwrite=force)
-        package = DryRunPackage(version=checked.version, size_bytes=checked.file.size_bytes, sha256=checked.file.sha256)
+        package = DryRunPackage(
+            version=checked.version,
+            size_bytes=checked.file.size_bytes,
+            sha256=checked.file.sha256,
+            signature=checked.judged.verdict,
+            signed_by=checked.judged.signed_by,
+        )
         seconds = await self.queries.estimated_seconds(app_id)
         warnings = [dumped(warning) for warning in checked.report.warnings]
         return reply(DryRunReply(package=package, warnings=warnings, estimated_duration_seconds=seconds))
@@ -174,9 +182,10 @@ class Deploy:
             check = self.checker.verify if whole else self.checker.inspect
             report = await check(file.path, form.version)
             problems.extend(report.problems)
-        policy = caller.app.signature_policy
-        if policy == "required":
-            problems.append(cannot_verify())
+        judged = Judged()
+        if SIGNATURE not in {fault.entry for fault in form.faults}:
+            judged = await self.signatures.judge(form.signature, file.path if file else None, caller.app)
+        problems.extend(judged.problems)
         version = form.version or (report.version if report else None)
         existing = None
         if version is not None and "\x00" not in version:
@@ -185,8 +194,7 @@ class Deploy:
             problems.append(VERSION_EXISTS)
         if problems or file is None or report is None or version is None:
             raise self._faulty(problems, file, existing)
-        signature = "none" if form.signature is None else "ignored" if policy == "off" else "unverified"
-        return Checked(caller.account_id, app_id, form, file, version, report, signature)
+        return Checked(caller.account_id, app_id, form, file, version, report, judged)
 
     def _faulty(self, problems: list[Problem], file: StagedFile | None, existing: Existing | None) -> Refused:
         return faulty(problems, existing, self.answering.public_url, file.sha256 if file else None)
@@ -202,7 +210,9 @@ class Deploy:
             object_key=f"packages/{checked.account_id}/{checked.file.sha256}",
             staging_key=checked.file.key,
             created_at=self.clock(),
-            signature=checked.signature,
+            signature=checked.judged.verdict,
+            signed_by=checked.judged.signed_by,
+            signing_key=checked.judged.signing_key,
             release_notes=checked.form.release_notes,
         )
 
@@ -214,4 +224,6 @@ def _package(checked: Checked, package_id: UUID) -> AcceptedPackage:
         size_bytes=checked.file.size_bytes,
         sha256=checked.file.sha256,
         warnings=[dumped(warning) for warning in checked.report.warnings],
+        signature=checked.judged.verdict,
+        signed_by=checked.judged.signed_by,
     )

@@ -34,14 +34,22 @@ def package_view(row: Row[Any], *, s3_url: str, notes: str | None, current: bool
         sha256=row.sha256,
         status=shown_status(row.status),
         signature=row.signature,
+        signed_by=row.signed_by,
         warnings=row.warnings,
         problems=row.problems,
         release_notes=notes,
         superseded_by=row.superseded_by,
         current=current,
         manifest=row.manifest if whole else None,
-        metadata=row.metadata if whole else None,
+        metadata=_metadata(row) if whole else None,
     )
+
+
+def _metadata(row: Row[Any]) -> dict[str, Any] | None:
+    if row.metadata is None:
+        return None
+    signature = {"verdict": row.signature, "signed_by": row.signed_by, "signing_key": row.signing_key}
+    return {**row.metadata, "signature": signature}
 
 
 def submission_view(row: Row[Any]) -> DeploymentReply:
