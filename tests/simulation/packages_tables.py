@@ -27,6 +27,7 @@ BAD = (Problem(code="agent_yaml_missing", message="agent.yaml is missing"),)
 class App:
     no: int = 0
     deleted: bool = False
+    deleted_at: datetime | None = None
     current_release: int = 0
     current_package_id: UUID | None = None
     current_deployment_id: UUID | None = None
@@ -55,6 +56,7 @@ class Package:
     problems: Sequence[Mapping[str, str]] | None = None
     superseded_by: UUID | None = None
     withdrawn_at: datetime | None = None
+    collected_at: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -118,8 +120,9 @@ class MemoryShelf(Shelf):
         self.tables.apps[self.app_id] = replace(app, no=app.no + 1)
         return app.no + 1
 
-    async def mark_deleted(self) -> None:
-        self.tables.apps[self.app_id] = replace(self.tables.apps.get(self.app_id, App()), deleted=True)
+    async def mark_deleted(self, at: datetime) -> None:
+        app = self.tables.apps.get(self.app_id, App())
+        self.tables.apps[self.app_id] = replace(app, deleted=True, deleted_at=at)
 
     async def put_signing_keys(self, keys: Sequence[Mapping[str, Any]]) -> None:
         """Nobody signs here."""

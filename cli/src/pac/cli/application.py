@@ -2,7 +2,7 @@
 
 import typer
 
-from pac.cli.commands import account, bench, deploy, dlq, doctor, log, operate, projections, up, verify
+from pac.cli.commands import account, bench, deploy, dlq, doctor, log, operate, projections, storage, up, verify
 
 
 def build() -> typer.Typer:
@@ -24,6 +24,7 @@ def build() -> typer.Typer:
     app.add_typer(log.log, name="log")
     app.add_typer(projections.projections, name="projections")
     app.add_typer(dlq.dlq, name="dlq")
+    app.add_typer(storage.storage, name="storage")
     app.command("deploy")(deploy.deploy)
     app.command("watch")(deploy.watch)
     app.command("verify")(verify.verify)

@@ -28,8 +28,9 @@ from pac.contracts.packages import PackageSubmitted
 from pac.contracts.topics import ServiceName
 from pac.eventlog import EventLog, Message, Worker
 from pac.packages.app import build_service
-from pac.packages.leftovers import Leftovers, Sweep
+from pac.packages.leftovers import Leftovers
 from pac.packages.settings import Settings
+from pac.packages.sweep import Sweep
 from pac.servicekit.http import build_http
 from pac.servicekit.listener import Listener
 from pac.servicekit.objects import Objects, ObjectsSettings

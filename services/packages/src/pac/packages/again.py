@@ -153,7 +153,7 @@ class Again:
             package, place = await shelf.holder(package_id), await shelf.place(row.version)
             stored = Step.UPLOAD_TO_S3.value in row.done
             taken = reclaim(package, place, completed=before.completed_at is not None, stored=stored)
-            if not has_bytes:
+            if not has_bytes or row.collected_at is not None:
                 raise Refused(ErrorCode.BYTES_GONE)
             if taken.place is not None:
                 await shelf.put(row.version, taken.place)

@@ -70,7 +70,7 @@ class Api:
         found = await self.queries.package(account_id, app_id, uuid_in(request, "package_id"))
         row = found.rows[0]
         key = row.object_key if Step.UPLOAD_TO_S3.value in row.done else row.staging_key
-        if key is None:
+        if key is None or row.collected_at is not None:
             raise Refused(ErrorCode.BYTES_GONE)
         name = (row.metadata or {}).get("name") or "agent"
         url = await self.objects.presigned_get(key, self.download_seconds, filename=f"{name}-{row.version}.apkg")
@@ -100,8 +100,9 @@ class Api:
             row = await shelf.package(package_id)
             assert row is not None
             await shelf.put(row.version, (await shelf.place(row.version)).without(package_id))
-            await shelf.change(package_id, status=Status.DELETED)
-            await tx.decide(PACKAGE, package_id, Delete(package_id, account_id, app_id, self.clock()))
+            now = self.clock()
+            await shelf.change(package_id, status=Status.DELETED, deleted_at=now)
+            await tx.decide(PACKAGE, package_id, Delete(package_id, account_id, app_id, now))
         return reply(DeletedReply())
 
     async def get_submission(self, request: web.Request) -> web.Response:

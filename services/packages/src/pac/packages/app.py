@@ -13,16 +13,19 @@ from pac.packages.answering import Answering, Waiting
 from pac.packages.api import Api
 from pac.packages.body import BodyLimits
 from pac.packages.checker import Checker, CheckLimits
+from pac.packages.collection import Collection
 from pac.packages.consumers import Consumers
+from pac.packages.contents import Contents
 from pac.packages.deploy import Deploy
 from pac.packages.environment import Sealer, Seals
-from pac.packages.invariants import LAWS_OF_PACKAGES
-from pac.packages.leftovers import Leftovers, Sweep
+from pac.packages.invariants import laws_of_packages
+from pac.packages.leftovers import Leftovers
 from pac.packages.queries import Queries
 from pac.packages.settings import Settings
 from pac.packages.signatures import Signatures
 from pac.packages.signing import SigningKeys
 from pac.packages.submitting import Submitting
+from pac.packages.sweep import Sweep
 from pac.packages.uploads import Uploads
 from pac.packages.work import Work
 from pac.servicekit.clock import Clock, utc_now
@@ -61,6 +64,7 @@ def build_service(settings: Settings, objects_settings: ObjectsSettings, clock: 
     )
     objects = Objects(objects_settings)
     leftovers = Leftovers(log, objects, clock)
+    contents = Contents(log, objects, clock)
     queries = Queries(log)
     jobs = Jobs(log, STEPS)
     checker = Checker(
@@ -88,14 +92,16 @@ def build_service(settings: Settings, objects_settings: ObjectsSettings, clock: 
         signatures=Signatures(log, checker),
         submitting=Submitting(log, clock, settings.holder_wait_seconds),
         objects=objects,
+        contents=contents,
         seals=seals,
         answering=answering,
         clock=clock,
     )
     again = Again(log, queries, objects, seals, answering, clock, settings.holder_wait_seconds)
     consumers = Consumers(log, jobs, clock)
-    work = Work(log, objects, leftovers, checker, settings.temp_dir, clock)
-    age = timedelta(seconds=settings.staging_age_seconds)
+    work = Work(log, objects, contents, leftovers, checker, settings.temp_dir, clock)
+    age, grace = timedelta(seconds=settings.staging_age_seconds), timedelta(seconds=settings.keep_unused_seconds)
+    collection = Collection(log, objects, clock, grace, age)
     return Service(
         name=ServiceName.PACKAGES,
         settings=settings,
@@ -116,10 +122,10 @@ def build_service(settings: Settings, objects_settings: ObjectsSettings, clock: 
         ),
         readers=(
             Worker(jobs, work.handle, parallel=settings.steps_parallel),
-            Sweep(leftovers, settings.temp_dir, settings.sweep_interval_seconds, age),
+            Sweep(leftovers, collection, settings.temp_dir, settings.sweep_interval_seconds, age),
         ),
         resources=(objects, checker),
         checks=(Check("objects", objects.check),),
-        laws=LAWS_OF_PACKAGES,
+        laws=laws_of_packages(objects),
         idempotency=Idempotency.of(log, settings.idempotency_secret),
     )

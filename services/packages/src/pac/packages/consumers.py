@@ -58,7 +58,7 @@ class Consumers:
             case AgentAppDeleted(agent_app_id=app_id):
                 async with self.log.transaction(cause=message, locks=[app_lock(app_id)]) as tx:
                     shelf = Shelf(tx.connection, app_id)
-                    await shelf.mark_deleted()
+                    await shelf.mark_deleted(self.clock())
                     await shelf.put_signing_keys([])
                 logger.info("app_deleted", app_id=str(app_id))
             case AgentAppChanged(agent_app_id=app_id, signature_policy=str() as policy):

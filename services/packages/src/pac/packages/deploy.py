@@ -20,6 +20,7 @@ from pac.contracts.packages import Problem
 from pac.eventlog import EventLog
 from pac.packages.answering import Answering
 from pac.packages.checker import Checker, Report
+from pac.packages.contents import Contents, content_key, refer_to
 from pac.packages.described import described, dumped
 from pac.packages.environment import Seals
 from pac.packages.faults import VERSION_EXISTS, faulty, only_for_deploy
@@ -30,7 +31,6 @@ from pac.packages.signatures import Judged, Signatures
 from pac.packages.submitting import Existing, Submitted, Submitting, VersionTaken
 from pac.packages.uploads import Received, StagedFile, Uploads
 from pac.packages.views import package_view
-from pac.packages.work import promote
 from pac.servicekit.clock import Clock
 from pac.servicekit.http import caller_of, cause_of, flag_in, reply, uuid_in
 from pac.servicekit.idempotency import attempt_of
@@ -61,6 +61,7 @@ class Deploy:
     signatures: Signatures
     submitting: Submitting
     objects: Objects
+    contents: Contents
     seals: Seals
     answering: Answering
     clock: Clock
@@ -78,15 +79,20 @@ class Deploy:
                 name = "environment" if received.form.environment else "force_overwrite"
                 raise faulty([only_for_deploy(name)])
             new = self._new_package(checked)
-            await promote(self.objects, checked.file.key, new.object_key, new.size_bytes)
+            note = await self.contents.promote(checked.file.key, new.object_key, sha256=new.sha256)
             stored = replace(new, staging_key=None)
 
             async def keep(connection: AsyncConnection) -> None:
+                await refer_to(connection, note)
                 await attempt.bind(connection, {"package_id": str(new.package_id)})
 
             try:
                 await self.submitting.upload(
-                    stored, described=described(checked.report), cause=cause_of(request), then=keep
+                    stored,
+                    described=described(checked.report),
+                    cause=cause_of(request),
+                    locks=[self.contents.lock(stored.object_key)],
+                    then=keep,
                 )
             except VersionTaken as taken:
                 raise self._faulty([VERSION_EXISTS], checked.file, taken.existing) from None
@@ -207,7 +213,7 @@ class Deploy:
             version=checked.version,
             sha256=checked.file.sha256,
             size_bytes=checked.file.size_bytes,
-            object_key=f"packages/{checked.account_id}/{checked.file.sha256}",
+            object_key=content_key(checked.account_id, checked.file.sha256),
             staging_key=checked.file.key,
             created_at=self.clock(),
             signature=checked.judged.verdict,

@@ -57,8 +57,8 @@ class Shelf:
         statement = statement.on_conflict_do_update(index_elements=[apps.c.app_id], set_={"no": apps.c.no + 1})
         return int((await self.connection.execute(statement.returning(apps.c.no))).scalar_one())
 
-    async def mark_deleted(self) -> None:
-        await self._change_app(deleted=True)
+    async def mark_deleted(self, at: datetime) -> None:
+        await self._change_app(deleted=True, deleted_at=at)
 
     async def policy(self) -> str:
         row = await self.app()

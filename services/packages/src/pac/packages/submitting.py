@@ -4,7 +4,7 @@ A claim whose holder looks open waits: the holder's end may have been said and n
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -137,11 +137,15 @@ class Submitting:
         *,
         described: dict[str, object],
         cause: Cause,
-        then: Callable[[AsyncConnection], Awaitable[None]] | None = None,
+        locks: Sequence[str],
+        then: Callable[[AsyncConnection], Awaitable[None]],
     ) -> None:
-        """A plain upload, validated and promoted: claims the version for good and says PackageUploaded."""
+        """A plain upload, validated and promoted: claims the version for good and says PackageUploaded.
+
+        `then` is done in the same transaction, which also holds `locks`.
+        """
         stream = PACKAGE.stream(new.package_id)
-        async with self.log.transaction(stream, cause=cause, locks=[app_lock(new.app_id)]) as tx:
+        async with self.log.transaction(stream, cause=cause, locks=[app_lock(new.app_id), *locks]) as tx:
             shelf = Shelf(tx.connection, new.app_id)
             place = await self._place(shelf, new)
             if place != Place():
@@ -160,8 +164,7 @@ class Submitting:
                 at=self.clock(),
             )
             await tx.decide(PACKAGE, new.package_id, command)
-            if then is not None:
-                await then(tx.connection)
+            await then(tx.connection)
 
     async def _place(self, shelf: Shelf, new: NewPackage) -> Place:
         """Under the app's lock: what was looked at before it may have changed meanwhile."""

@@ -11,6 +11,7 @@ apps = Table(
     Column("app_id", Uuid, primary_key=True),
     Column("no", BigInteger),
     Column("deleted", Boolean),
+    Column("deleted_at", DateTime(timezone=True)),
     Column("current_release", Integer),
     Column("current_package_id", Uuid),
     Column("current_deployment_id", Uuid),
@@ -40,6 +41,8 @@ packages = Table(
     Column("problems", JSONB(none_as_null=True)),
     Column("superseded_by", Uuid),
     Column("withdrawn_at", DateTime(timezone=True)),
+    Column("deleted_at", DateTime(timezone=True)),
+    Column("collected_at", DateTime(timezone=True)),  # its bytes are not kept for it any more
 )
 versions = Table(
     "versions",
@@ -89,6 +92,20 @@ signing_keys = Table(
     Column("expires_at", DateTime(timezone=True)),
     Column("signing", JSONB),
     Column("added_at", DateTime(timezone=True)),
+)
+promotions = Table(
+    "promotions",
+    STATE,
+    Column("id", Uuid, primary_key=True),
+    Column("key", Text),
+    Column("noted_at", DateTime(timezone=True)),
+)
+collecting = Table(
+    "collecting",
+    STATE,
+    Column("key", Text, primary_key=True),
+    Column("holder", Uuid),
+    Column("leased_until", DateTime(timezone=True)),
 )
 leftovers = Table(
     "leftovers",
