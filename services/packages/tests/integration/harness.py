@@ -86,10 +86,11 @@ class Tenant:
     account_id: UUID = field(default_factory=uuid4)
     app_id: UUID = field(default_factory=uuid4)
     signature_policy: Any = "optional"
+    scopes: frozenset[Scope] = frozenset(Scope)
 
     def caller(self) -> Caller:
         claim = AppClaim(id=self.app_id, signature_policy=self.signature_policy)
-        return Caller(actor="key-test", account_id=self.account_id, scopes=frozenset(Scope), app=claim)
+        return Caller(actor="key-test", account_id=self.account_id, scopes=self.scopes, app=claim)
 
     @property
     def path(self) -> str:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from dataclasses import replace
 from datetime import timedelta
 from uuid import UUID
 
@@ -9,6 +10,7 @@ import pytest
 from sqlalchemy import text
 
 from pac.contracts.base import Outcome, Step
+from pac.contracts.identity import Scope
 from pac.contracts.packages import (
     PackageDescribed,
     PackageRejected,
@@ -239,7 +241,32 @@ async def test_delete_says_what_uses_the_package(packages: Packages, tenant: Ten
     current = await packages.call("DELETE", path, tenant)
     assert (current.status, current.body["code"]) == (409, "package_in_use")
     assert current.body["used_by"] == [{"deployment_id": str(told.deployment_id), "current_release": True}]
+    assert "?force=true" in current.body["hint"]
+    member = replace(tenant, scopes=frozenset({Scope.DEPLOY, Scope.READ}))
+    refused = await packages.call("DELETE", f"{path}?force=true", member)
+    assert (refused.status, refused.body["scope"]) == (403, "admin")
     assert (await packages.call("DELETE", f"{path}?force=true", tenant)).status == 200
+
+
+async def test_who_may_deploy_may_delete_what_does_not_run(packages: Packages, tenant: Tenant) -> None:
+    package_id = (await packages.post(tenant, apkg(), to="")).body["package"]["id"]
+    member = replace(tenant, scopes=frozenset({Scope.DEPLOY}))
+    assert (await packages.call("DELETE", f"{tenant.path}/{package_id}?force=true", member)).status == 200
+
+
+async def test_what_is_under_way_of_an_app_is_told_until_its_end_is_heard(packages: Packages, tenant: Tenant) -> None:
+    path = f"/internal/apps/{tenant.app_id}/open-deployments"
+    first, second = [await packages.deployed(tenant, apkg(f"1.0.{number}")) for number in range(2)]
+    await packages.deployed(Tenant(account_id=tenant.account_id), apkg())
+    asked = asyncio.create_task(packages.call("GET", path, tenant))
+    told = [str(first.deployment_id), str(second.deployment_id)]
+    assert (await packages.call("GET", path, tenant)).body == {"deployment_ids": told}
+    await asked
+    asked = asyncio.create_task(packages.call("GET", path, tenant))
+    await packages.abort(first)
+    await packages.complete(second)
+    assert (await asked).body == {"deployment_ids": []}, "it has waited for the ends that were on their way"
+    assert (await packages.call("GET", path, Tenant())).status == 404
 
 
 async def test_current_moves_only_to_a_higher_release_that_is_current(packages: Packages, tenant: Tenant) -> None:

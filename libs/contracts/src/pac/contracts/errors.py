@@ -111,7 +111,12 @@ ERRORS: dict[ErrorCode, ErrorKind] = {
     ErrorCode.VERSION_TAKEN: ErrorKind(409, "Version is taken by another package", "Deploy under a new version."),
     ErrorCode.NOT_RETRIABLE: ErrorKind(409, "Deployment cannot be retried", "Build a corrected package and deploy it."),
     ErrorCode.BYTES_GONE: ErrorKind(409, "The package's bytes are no longer kept", "Upload the package again."),
-    ErrorCode.APP_IN_USE: ErrorKind(409, "Agent app is in use", "Stop it and let its deployments end first."),
+    ErrorCode.APP_IN_USE: ErrorKind(
+        409,
+        "Agent app is in use",
+        "See `used_by`; let its deployments end, or repeat with ?force=true: what is open ends, what runs is stopped.",
+        ("used_by",),
+    ),
     ErrorCode.TOO_LARGE: ErrorKind(
         413, "Package too large", "Send less; `max_size_bytes` is the limit.", sometimes=("max_size_bytes",)
     ),

@@ -146,9 +146,12 @@ DESCRIPTIONS: Final[dict[Key, Description]] = {
     ),
     ("DELETE", "/api/agent-apps/{app_id}/packages/{package_id}"): Description(
         summary="Delete a package",
-        does="Refused while a deployment uses it, or while it is the current release.",
+        does="Refused while a deployment uses it, or while it is the current release. Its bytes go a day later, with "
+        "the last package of the account that has the same.",
         tag=PACKAGES,
-        parameters=(flag("force", "Deletes the current release's package, which runs on until another is current."),),
+        parameters=(
+            flag("force", "Deletes the current release's package, which runs on; for owners, and keys with `admin`."),
+        ),
         answers={200: DeletedReply},
         refuses=(ErrorCode.PACKAGE_IN_USE,),
         example=examples.DELETED,
@@ -277,9 +280,12 @@ DESCRIPTIONS: Final[dict[Key, Description]] = {
     ),
     ("DELETE", "/api/agent-apps/{app_id}"): Description(
         summary="Delete an agent app",
-        does="What is open of it ends; its deployments and its lines in the ledger stay readable.",
+        does="Refused while a deployment of it is open or a release of it runs. Its signing keys go with it; its "
+        "deployments and its lines in the ledger stay readable.",
         tag=APPS,
+        parameters=(flag("force", "Deletes it all the same: what is open of it ends, what runs of it is stopped."),),
         answers={200: MessageReply},
+        refuses=(ErrorCode.APP_IN_USE,),
     ),
     # ---- accounts ----------------------------------------------------------------------------------------------------
     ("GET", "/api/accounts"): Description(

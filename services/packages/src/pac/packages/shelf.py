@@ -160,6 +160,12 @@ class Shelf:
         where = submissions.c.deployment_id == deployment_id
         await self.connection.execute(update(submissions).where(where).values(**values))
 
+    async def open_deployments(self, limit: int = 10) -> Sequence[UUID]:
+        """The first of the app's that have not ended, in their order."""
+        mine = (submissions.c.app_id == self.app_id) & submissions.c.open
+        statement = select(submissions.c.deployment_id).where(mine).order_by(submissions.c.no).limit(limit)
+        return (await self.connection.execute(statement)).scalars().all()
+
     async def last_deployment(self, package_id: UUID) -> UUID | None:
         statement = (
             select(submissions.c.deployment_id)
