@@ -96,27 +96,21 @@ async def refused(stage: "Stage", mine: "Tenant") -> tuple[int, str, Any]:
 
 
 async def test_an_app_in_use_is_not_deleted_by_accident(stage: "Stage") -> None:
-    mine, under_way = await stage.gateway.account(), [str(uuid4()), str(uuid4())]
-    path = f"/api/agent-apps/{mine.app_id}"
+    mine, path = await stage.gateway.account(), "/api/agent-apps/"
+    used_by = [{"deployment_id": str(uuid4())}, {"deployment_id": str(uuid4()), "current_release": True}]
 
-    async def says_open(_: web.Request) -> web.StreamResponse:
-        return web.json_response({"deployment_ids": under_way})
+    async def says(_: web.Request) -> web.StreamResponse:
+        return web.json_response({"used_by": used_by})
 
-    stage.packages.handle = says_open
-    queued = [{"deployment_id": one} for one in under_way]
-    assert await refused(stage, mine) == (409, "app_in_use", queued)
-    assert stage.packages.seen[-1].raw_path == f"/internal/apps/{mine.app_id}/open-deployments"
+    stage.packages.handle = says
+    assert await refused(stage, mine) == (409, "app_in_use", used_by)
+    assert stage.packages.seen[-1].raw_path == f"/internal/apps/{mine.app_id}/use"
     caller = stage.packages.caller()
     assert (caller.account_id, caller.app and str(caller.app.id)) == (mine.account_id, mine.app_id)
-    release = completed(mine, 1)
-    await hear(stage.gateway, release)
-    running = {"deployment_id": str(release.deployment_id), "current_release": True}
-    assert await refused(stage, mine) == (409, "app_in_use", [*queued, running])
-    under_way.clear()
-    assert await refused(stage, mine) == (409, "app_in_use", [running])
-    assert (await stage.gateway.call("GET", path, mine.key)).status == 200
-    assert (await stage.gateway.call("DELETE", f"{path}?force=true", mine.key)).status == 200
-    assert (await stage.gateway.call("GET", path, mine.key)).status == 404
+    assert (await stage.gateway.call("GET", path + mine.app_id, mine.key)).status == 200
+    forced = await stage.gateway.call("DELETE", f"{path}{mine.app_id}?force=true", mine.key)
+    assert (forced.status, len(stage.packages.seen)) == (200, 1)
+    assert (await stage.gateway.call("GET", path + mine.app_id, mine.key)).status == 404
 
 
 @pytest.mark.parametrize("answer", ["nothing", "another shape", "an error"])

@@ -254,18 +254,19 @@ async def test_who_may_deploy_may_delete_what_does_not_run(packages: Packages, t
     assert (await packages.call("DELETE", f"{tenant.path}/{package_id}?force=true", member)).status == 200
 
 
-async def test_what_is_under_way_of_an_app_is_told_until_its_end_is_heard(packages: Packages, tenant: Tenant) -> None:
-    path = f"/internal/apps/{tenant.app_id}/open-deployments"
+async def test_what_uses_an_app_is_told_once_the_ends_are_heard(packages: Packages, tenant: Tenant) -> None:
+    path = f"/internal/apps/{tenant.app_id}/use"
     first, second = [await packages.deployed(tenant, apkg(f"1.0.{number}")) for number in range(2)]
     await packages.deployed(Tenant(account_id=tenant.account_id), apkg())
     asked = asyncio.create_task(packages.call("GET", path, tenant))
-    told = [str(first.deployment_id), str(second.deployment_id)]
-    assert (await packages.call("GET", path, tenant)).body == {"deployment_ids": told}
+    told = [{"deployment_id": str(one.deployment_id)} for one in (first, second)]
+    assert (await packages.call("GET", path, tenant)).body == {"used_by": told}
     await asked
     asked = asyncio.create_task(packages.call("GET", path, tenant))
     await packages.abort(first)
     await packages.complete(second)
-    assert (await asked).body == {"deployment_ids": []}, "it has waited for the ends that were on their way"
+    runs = {"deployment_id": str(second.deployment_id), "current_release": True}
+    assert (await asked).body == {"used_by": [runs]}, "it has waited for the ends that were on their way"
     assert (await packages.call("GET", path, Tenant())).status == 404
 
 

@@ -109,7 +109,7 @@ class Api(AccountsApi):
         """Refused (409) while it is in use, unless `force` says to end all of that."""
         command = DeleteApp(uuid_in(request, "app_id"), account_of(caller), self.now())
         if not flag_in(request, "force"):
-            await self.app_use.refuse(request, caller, command.agent_app_id, command.account_id)
+            await self.app_use.refuse(request, caller, command.agent_app_id)
 
         async def erase(tx: Transaction, _before: App, events: Sequence[AppEvent], _after: App) -> None:
             for event in events:

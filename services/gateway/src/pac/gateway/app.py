@@ -70,7 +70,7 @@ def build_service(settings: Settings) -> Service:
             queries,
             Believed(api_keys, sessions),
             pepper=pepper,
-            app_use=AppUse(queries, upstreams),
+            app_use=AppUse(upstreams),
             live_laws=LiveLaws(Invariants(log, laws_of_every_service(log)), upstreams),
             proofs=Proofs(upstreams),
         ),

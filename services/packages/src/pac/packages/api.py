@@ -110,8 +110,8 @@ class Api:
             await tx.decide(PACKAGE, package_id, Delete(package_id, account_id, app_id, now))
         return reply(DeletedReply())
 
-    async def get_open_deployments(self, request: web.Request) -> web.Response:
-        """Of an app that is to be deleted: those under way, once an end that was said has been heard here."""
+    async def get_use(self, request: web.Request) -> web.Response:
+        """Of an app that is to be deleted: what is under way, once an end that was said is heard here; what runs."""
         _, app_id = account_and_app(request)
 
         async def ended(connection: AsyncConnection) -> bool | None:
@@ -119,8 +119,13 @@ class Api:
 
         await self.log.wait_for(ended, timeout_seconds=self.user_wait_seconds)
         async with self.log.reading() as connection:
-            found = await Shelf(connection, app_id).open_deployments()
-        return reply({"deployment_ids": [str(one) for one in found]})
+            shelf = Shelf(connection, app_id)
+            # In this order: what ends meanwhile as a release is seen at least once.
+            under_way, app = await shelf.open_deployments(), await shelf.app()
+        used_by: list[dict[str, object]] = [{"deployment_id": str(one)} for one in under_way]
+        if app is not None and app.current_deployment_id is not None:
+            used_by.append({"deployment_id": str(app.current_deployment_id), "current_release": True})
+        return reply({"used_by": used_by})
 
     async def get_submission(self, request: web.Request) -> web.Response:
         row = await self.queries.submission(caller_of(request).account_id, uuid_in(request, "deployment_id"))

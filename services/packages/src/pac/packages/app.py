@@ -55,7 +55,7 @@ def routes_of(api: Api, deploy: Deploy, again: Again, signing: SigningKeys) -> S
         Route(hdrs.METH_PUT, signing_keys, signing.put),
         Route(hdrs.METH_DELETE, signing_keys, signing.delete),
         Route(hdrs.METH_GET, "/internal/submissions/{deployment_id}", api.get_submission, internal=True),
-        Route(hdrs.METH_GET, "/internal/apps/{app_id}/open-deployments", api.get_open_deployments, internal=True),
+        Route(hdrs.METH_GET, "/internal/apps/{app_id}/use", api.get_use, internal=True),
     )
 
 
