@@ -112,7 +112,7 @@ def read_key(text: str, now: datetime) -> PublicKey:
 def verified(path: Path, signature: bytes, certificates: Sequence[bytes], now: datetime) -> Signer:
     """Who of these has signed the file's bytes; `signature` is binary or armored, one or a few. NotGood if nobody.
 
-    The file is mapped, not read into memory. OSError if it is not there.
+    The file is mapped, or read piece by piece where that is more than may be mapped. OSError if it is not there.
     """
     path.stat()  # the library calls a file that is not there a signature that does not fit
     signatures = _signatures_in(signature)
