@@ -27,9 +27,12 @@ BAD = (Problem(code="agent_yaml_missing", message="agent.yaml is missing"),)
 class App:
     no: int = 0
     deleted: bool = False
+    deleted_at: datetime | None = None
     current_release: int = 0
     current_package_id: UUID | None = None
     current_deployment_id: UUID | None = None
+    signature_policy: str = "optional"
+    stopped_release: int = 0
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,8 @@ class Package:
     staging_key: str | None
     created_at: datetime
     signature: str = "none"
+    signed_by: str | None = None
+    signing_key: str | None = None
     status: Status = Status.UPLOADING
     kept: bool = False
     done: Sequence[str] = ()
@@ -52,6 +57,7 @@ class Package:
     problems: Sequence[Mapping[str, str]] | None = None
     superseded_by: UUID | None = None
     withdrawn_at: datetime | None = None
+    collected_at: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -116,8 +122,16 @@ class MemoryShelf(Shelf):
         self.tables.apps[self.app_id] = replace(app, no=app.no + 1)
         return app.no + 1
 
-    async def mark_deleted(self) -> None:
-        self.tables.apps[self.app_id] = replace(self.tables.apps.get(self.app_id, App()), deleted=True)
+    async def mark_deleted(self, at: datetime) -> None:
+        app = self.tables.apps.get(self.app_id, App())
+        self.tables.apps[self.app_id] = replace(app, deleted=True, deleted_at=at)
+
+    async def stop(self, release: int) -> None:
+        app = self.tables.apps.get(self.app_id, App())
+        self.tables.apps[self.app_id] = replace(app, stopped_release=max(app.stopped_release, release))
+
+    async def put_signing_keys(self, keys: Sequence[Mapping[str, Any]]) -> None:
+        """Nobody signs here."""
 
     async def move_current(self, release: int, package_id: UUID, deployment_id: UUID) -> None:
         self.tables.releases[self.app_id, release] = deployment_id

@@ -78,6 +78,7 @@ class Packages:
         self.work = packages_tables.MemoryWork(
             self.log,
             nowhere,
+            nowhere,
             cast("Any", packages_tables.Objects(self.tables)),
             nowhere,
             Path(),

@@ -19,7 +19,7 @@ from pac.packages.shelf import NewPackage
 from pac.packages.submitting import Existing, VersionTaken
 
 from .memory_log import finished
-from .packages_tables import App, Package, Submission, Tables
+from .packages_tables import App, Package, Submission, Tables, nothing
 from .services import MEBIBYTE, Packages
 from .world import Pause, World
 
@@ -106,7 +106,8 @@ class Users:
             return
         self.tables.objects[new.object_key] = True
         try:
-            await self.packages.submitting.upload(new, described={}, cause=Cause("user", new.package_id))
+            cause = Cause("user", new.package_id)
+            await self.packages.submitting.upload(new, described={}, cause=cause, locks=(), then=nothing)
         except VersionTaken as taken:
             self._refused(taken.existing)
         except Refused as refused:

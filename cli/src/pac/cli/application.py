@@ -13,6 +13,7 @@ from pac.cli.commands import (
     package,
     projections,
     releases,
+    storage,
     up,
     verify,
 )
@@ -39,6 +40,7 @@ def build() -> typer.Typer:
     app.add_typer(dlq.dlq, name="dlq")
     app.command("build")(package.build)
     app.command("check")(package.check)
+    app.add_typer(storage.storage, name="storage")
     app.command("deploy")(deploy.deploy)
     app.command("watch")(deploy.watch)
     app.command("rollback")(releases.rollback)

@@ -109,13 +109,15 @@ async def test_what_is_abandoned_is_gone_however_far_it_had_come(objects: Object
 
 
 async def test_a_copy_is_checked(objects: Objects) -> None:
+    sha256 = hashlib.sha256(b"content").hexdigest()
     await objects.put_bytes("from", b"content")
-    assert (await objects.copy("from", "to", size_bytes=7)).size_bytes == 7
-    assert await objects.get_bytes("to") == b"content"
+    assert (await objects.copy("from", "to", sha256=sha256)).size_bytes == 7
+    assert await objects.get_bytes("to") == await objects.get_bytes("from") == b"content"
+    await objects.put_bytes("from", b"kontent")
     with pytest.raises(ObjectChanged):
-        await objects.copy("from", "to", size_bytes=8)
+        await objects.copy("from", "to", sha256=sha256)
     with pytest.raises(ObjectMissing):
-        await objects.copy("nowhere", "to", size_bytes=8)
+        await objects.copy("nowhere", "to", sha256=sha256)
 
 
 async def test_an_object_that_is_not_what_was_stored_leaves_no_file(objects: Objects, tmp_path: Path) -> None:

@@ -91,6 +91,7 @@ LAWS_BROKEN = (
     (BILLING, "UPDATE state.balances SET reserved = 1 WHERE spent > 0", "account .*: 1 reserved"),
     (BILLING, "UPDATE state.balances SET available = available + 1 WHERE spent > 0", "is the fold of the log"),
 )
+FORGOTTEN = ("packages/a/forgotten", "staging/forgotten")
 UNPROJECTED = "UPDATE log.checkpoints SET xid = '0', position = 0 WHERE reader = 'deployments'"
 
 
@@ -98,10 +99,11 @@ async def test_each_law_can_be_broken(scratch: Scratch) -> None:
     for service, statement, _ in LAWS_BROKEN:
         await scratch.broken_by(service, statement)
     async with Objects(scratch.world.bucket) as objects:
-        await objects.put_bytes("staging/forgotten", b"x")
+        for key in FORGOTTEN:
+            await objects.put_bytes(key, b"x")
     with pytest.raises(LawsBroken) as broken:
         await hold(scratch.world, patience_seconds=0)
-    for told in (*(told for _, _, told in LAWS_BROKEN), "staging/forgotten is staged and forgotten"):
+    for told in (*(told for _, _, told in LAWS_BROKEN), *(f"{key} is stored and forgotten" for key in FORGOTTEN)):
         assert re.search(told, str(broken.value)), told
 
 

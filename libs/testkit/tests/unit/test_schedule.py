@@ -2,12 +2,12 @@
 
 from pac.eventlog.crashpoints import POINTS
 from pac.testkit.chaos import a_few_points, points_of
-from pac.testkit.chaos.schedule import BROUGHT_ABOUT, SELDOM, draws
+from pac.testkit.chaos.schedule import BROUGHT_ABOUT, OF_A_DAY, SELDOM, draws
 
 
 def test_the_long_run_crashes_at_every_point_that_nothing_has_to_be_brought_about_for() -> None:
     drawn = [one for points in points_of(draws(3)).values() for one in points]
-    assert {one.point for one in drawn} == POINTS.keys() - set(BROUGHT_ABOUT)
+    assert {one.point for one in drawn} == POINTS.keys() - {*BROUGHT_ABOUT, *OF_A_DAY}
     assert len(drawn) >= 20
     assert points_of(draws(3)) == points_of(draws(3))
 

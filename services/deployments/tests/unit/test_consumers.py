@@ -72,6 +72,7 @@ def test_all_other_news_is_of_no_concern() -> None:
         "PackageUploaded",
         "PackageSuperseded",
         "PackageDeleted",
+        "SigningKeysChanged",
         "CreditsGranted",
         "SecretsChanged",
         "WebhookDelivered",

@@ -6,11 +6,16 @@ from uuid import UUID, uuid4
 
 import psycopg
 import pytest
+from aiohttp import web
 
 if TYPE_CHECKING:
     from services.gateway.tests.integration.conftest import Stage
 
 ADMIN_KEY = "operator-of-the-tests"
+
+
+async def unused(_: web.Request) -> web.StreamResponse:
+    return web.json_response({"used_by": []})
 
 
 async def test_a_new_app_has_the_published_shape(stage: "Stage") -> None:
@@ -38,6 +43,7 @@ async def test_an_app_changes_and_is_deleted(stage: "Stage") -> None:
     assert changed.status == 200, changed
     assert changed.json["agent_app"]["name"] == "renamed"
     assert changed.json["agent_app"]["signature_policy"] == "required"
+    stage.packages.handle = unused
     assert (await stage.gateway.call("DELETE", path, mine.key)).status == 200
     assert (await stage.gateway.call("GET", path, mine.key)).status == 404
     assert (await stage.gateway.call("DELETE", path, mine.key)).status == 404

@@ -328,7 +328,7 @@ async def test_unknown_foreign_deleted_and_malformed_apps_get_the_same_answer(st
     mine, theirs = await stage.gateway.account(), await stage.gateway.account()
     gone = await stage.gateway.call("POST", "/api/agent-apps", mine.key, json={"name": "gone"})
     gone_id = gone.json["agent_app"]["id"]
-    await stage.gateway.call("DELETE", f"/api/agent-apps/{gone_id}", mine.key)
+    await stage.gateway.call("DELETE", f"/api/agent-apps/{gone_id}?force=true", mine.key)
     request_id = "the-same-for-all"
     for method, rest in (("GET", ""), ("DELETE", ""), ("GET", "/packages"), ("POST", "/packages/deploy")):
         answers = [

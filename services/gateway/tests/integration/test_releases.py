@@ -1,8 +1,11 @@
-"""An app's current release: what the gateway has heard from the hub."""
+"""An app's current release, as the gateway has heard it from the hub; and that what is in use is not deleted."""
 
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid4
+
+import pytest
+from aiohttp import web
 
 from pac.contracts.deployments import DeploymentCompleted, DeploymentsEvent, DeploymentStarted
 from pac.contracts.envelope import Envelope
@@ -75,10 +78,51 @@ async def test_the_highest_release_that_is_current_is_shown(stage: "Stage") -> N
     assert renamed.json["agent_app"]["current_release"] == shown(second)
     theirs = await stage.gateway.call("GET", f"/api/agent-apps/{other.app_id}", other.key)
     assert theirs.json["agent_app"]["current_release"] is None
-    assert (await stage.gateway.call("DELETE", path, mine.key)).status == 200
+    assert (await stage.gateway.call("DELETE", f"{path}?force=true", mine.key)).status == 200
     await hear(stage.gateway, completed(mine, 5))
     assert (await stage.gateway.call("GET", path, mine.key)).status == 404
 
 
 async def test_the_gateway_hears_the_hub(stage: "Stage") -> None:
     assert [subscription.topic for subscription in stage.gateway.subscriptions] == ["deployments.events"]
+
+
+# ---- an app that is to be deleted -----------------------------------------------------------------------------------
+
+
+async def refused(stage: "Stage", mine: "Tenant") -> tuple[int, str, Any]:
+    answer = await stage.gateway.call("DELETE", f"/api/agent-apps/{mine.app_id}", mine.key)
+    return answer.status, answer.json["code"], answer.json.get("used_by")
+
+
+async def test_an_app_in_use_is_not_deleted_by_accident(stage: "Stage") -> None:
+    mine, path = await stage.gateway.account(), "/api/agent-apps/"
+    used_by = [{"deployment_id": str(uuid4())}, {"deployment_id": str(uuid4()), "current_release": True}]
+
+    async def says(_: web.Request) -> web.StreamResponse:
+        return web.json_response({"used_by": used_by})
+
+    stage.packages.handle = says
+    assert await refused(stage, mine) == (409, "app_in_use", used_by)
+    assert stage.packages.seen[-1].raw_path == f"/internal/apps/{mine.app_id}/use"
+    caller = stage.packages.caller()
+    assert (caller.account_id, caller.app and str(caller.app.id)) == (mine.account_id, mine.app_id)
+    assert (await stage.gateway.call("GET", path + mine.app_id, mine.key)).status == 200
+    forced = await stage.gateway.call("DELETE", f"{path}{mine.app_id}?force=true", mine.key)
+    assert (forced.status, len(stage.packages.seen)) == (200, 1)
+    assert (await stage.gateway.call("GET", path + mine.app_id, mine.key)).status == 404
+
+
+@pytest.mark.parametrize("answer", ["nothing", "another shape", "an error"])
+async def test_whether_an_app_is_in_use_is_never_guessed(stage: "Stage", answer: str) -> None:
+    mine = await stage.gateway.account()
+
+    async def says(_: web.Request) -> web.StreamResponse:
+        return web.json_response({"ok": True}, status=200 if answer == "another shape" else 500)
+
+    stage.packages.handle = says
+    if answer == "nothing":
+        await stage.packages.stop()
+    assert await refused(stage, mine) == (503, "unavailable", None)
+    path = f"/api/agent-apps/{mine.app_id}?force=true"
+    assert (await stage.gateway.call("DELETE", path, mine.key)).status == 200

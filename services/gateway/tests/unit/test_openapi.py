@@ -17,7 +17,7 @@ from pac.gateway.routes import ROUTES, Forward, Own
 DOCUMENT = document()
 OPERATIONS = [(method, path, said) for path, one in DOCUMENT["paths"].items() for method, said in one.items()]
 # Raised by what is not public yet, or by no route in particular.
-ELSEWHERE = {ErrorCode.METHOD_NOT_ALLOWED, ErrorCode.APP_IN_USE}
+ELSEWHERE = {ErrorCode.METHOD_NOT_ALLOWED}
 
 
 def every(value: Any, key: str) -> Iterator[Any]:

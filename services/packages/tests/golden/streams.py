@@ -8,6 +8,7 @@ from pac.contracts.base import SealedEnvironment, Source, Step
 from pac.contracts.packages import Problem
 from pac.contracts.topics import ServiceName
 from pac.packages.domain.package import PACKAGE, Delete, Supersede, Upload
+from pac.packages.domain.signers import SIGNERS, ReplaceSigners
 from pac.packages.domain.submission import (
     SUBMISSION,
     AnswerStep,
@@ -30,6 +31,7 @@ BUNDLE = UUID("b2d4f6a8-1c3e-4f50-9274-96b8dafc1e17")
 NEWER = UUID("31c9d5e7-8a64-4b0f-92f7-d4e6a1b3c814")
 FIRST_TRY = UUID("7c1b9e52-3d4f-4a86-b1c7-52e8f09d6a18")
 SHA256 = "b94d27b9934d3e08a52e52d7da7dabfac484efe37a5380ee9088f7ace2efcde9"
+SIGNED_BY = ("52c45059f0c72e1d0b8bc9d3975a926039cce80c", "9b600d03957bcd7c316ccff6a8944bc729d2c318")
 CONTENT = f"packages/{OWNER}/{SHA256}"
 PROBLEMS = (
     Problem(code="entrypoint_missing", message="entrypoint names no module", entry="agent.yaml", hint="Add it."),
@@ -101,6 +103,15 @@ STORIES = {
         (
             Upload(BUNDLE, OWNER, AGENT, "1.4.0", SHA256, 2_048_000, CONTENT, NOON),
             Supersede(BUNDLE, OWNER, AGENT, NEWER, LATER),
+        ),
+    ),
+    "signers-replaced": Story(
+        ServiceName.PACKAGES,
+        SIGNERS,
+        AGENT,
+        (
+            ReplaceSigners(AGENT, OWNER, frozenset(SIGNED_BY), NOON),
+            ReplaceSigners(AGENT, OWNER, frozenset(SIGNED_BY[:1]), LATER),
         ),
     ),
     "package-deleted": Story(ServiceName.PACKAGES, PACKAGE, BUNDLE, (Delete(BUNDLE, OWNER, AGENT, LATER),)),

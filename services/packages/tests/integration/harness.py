@@ -15,6 +15,7 @@ from uuid import UUID, uuid4
 
 from aiohttp import ClientSession, FormData
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+from pysequoia import SignatureMode, Tsk, sign
 from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -27,8 +28,9 @@ from pac.contracts.packages import PackageSubmitted
 from pac.contracts.topics import ServiceName
 from pac.eventlog import EventLog, Message, Worker
 from pac.packages.app import build_service
-from pac.packages.leftovers import Leftovers, Sweep
+from pac.packages.leftovers import Leftovers
 from pac.packages.settings import Settings
+from pac.packages.sweep import Sweep
 from pac.servicekit.http import build_http
 from pac.servicekit.listener import Listener
 from pac.servicekit.objects import Objects, ObjectsSettings
@@ -74,19 +76,29 @@ def damaged(version: str = "1.0.0") -> bytes:
     return bytes(content)
 
 
+def signed(key: Tsk, package: bytes, *, armor: bool = False) -> bytes:
+    """agent.apkg.sig"""
+    return sign(key.signer(), package, mode=SignatureMode.DETACHED, armor=armor)
+
+
 @dataclass
 class Tenant:
     account_id: UUID = field(default_factory=uuid4)
     app_id: UUID = field(default_factory=uuid4)
     signature_policy: Any = "optional"
+    scopes: frozenset[Scope] = frozenset(Scope)
 
     def caller(self) -> Caller:
         claim = AppClaim(id=self.app_id, signature_policy=self.signature_policy)
-        return Caller(actor="key-test", account_id=self.account_id, scopes=frozenset(Scope), app=claim)
+        return Caller(actor="key-test", account_id=self.account_id, scopes=self.scopes, app=claim)
 
     @property
     def path(self) -> str:
         return f"/api/agent-apps/{self.app_id}/packages"
+
+    @property
+    def signing_keys(self) -> str:
+        return f"/api/agent-apps/{self.app_id}/signing-keys"
 
 
 @dataclass
@@ -134,6 +146,11 @@ class Packages:
             form.add_field("signature", signature, filename="agent.apkg.sig")
         headers = {} if key is None else {"Idempotency-Key": key}
         return await self.call("POST", tenant.path + to, tenant, data=form, headers=headers)
+
+    async def may_sign(self, tenant: Tenant, *keys: Tsk) -> None:
+        armored = [str(key.extract_certificate()) for key in keys]
+        answer = await self.call("PUT", tenant.signing_keys, tenant, json={"keys": armored})
+        assert answer.status == 200, answer
 
     async def deployed(self, tenant: Tenant, package: bytes, **fields: Any) -> PackageSubmitted:
         answer = await self.post(tenant, package, **fields)

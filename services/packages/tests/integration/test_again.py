@@ -64,6 +64,8 @@ async def test_a_stored_package_is_deployed_without_its_bytes(packages: Packages
         "status": "stored",
         "sha256": told.sha256,
         "warnings": answer.body["package"]["warnings"],
+        "signature": "none",
+        "signed_by": None,
     }
     assert answer.body["tracking"]["status_url"].endswith(f"/api/deployments/{told.deployment_id}")
     assert told.environment is not None
@@ -163,14 +165,6 @@ async def test_unknown_foreign_and_deleted_packages_are_the_same_404(packages: P
         await deploy_stored(packages, tenant, gone),
     ]
     assert {(*refused(answer), answer.body["error"]) for answer in answers} == {(404, "not_found", "Package not found")}
-
-
-async def test_an_app_that_wants_signatures_gets_none_from_the_shelf(packages: Packages, tenant: Tenant) -> None:
-    package_id = await uploaded(packages, tenant)
-    tenant.signature_policy = "required"
-    answer = await deploy_stored(packages, tenant, package_id)
-    assert answer.status == 400
-    assert [problem["code"] for problem in answer.body["problems"]] == ["signature_not_verifiable"]
 
 
 # ---- retry ---------------------------------------------------------------------------------------------------------

@@ -1,12 +1,15 @@
 """The checker's worker processes: what they find, and what becomes of one that takes too much."""
 
 import asyncio
+import base64
 import os
+import re
 import signal
 from pathlib import Path
 
 import psutil
 import pytest
+from pysequoia import SignatureMode, Tsk, sign_file
 
 from pac.packages.checker import TOO_EXPENSIVE, Checker, CheckerDied, CheckLimits
 
@@ -32,6 +35,23 @@ async def test_inspect_looks_and_verify_reads_every_byte(tmp_path: Path) -> None
         mismatch = await checker.inspect(path, "9.9.9")
         assert [problem.code for problem in mismatch.problems] == ["version_mismatch"]
         assert len(checker._all) == 1
+
+
+async def test_a_package_larger_than_a_workers_memory_has_its_signature_verified(tmp_path: Path) -> None:
+    path, signature, key = tmp_path / "agent.apkg", tmp_path / "agent.apkg.sig", Tsk.generate("Alice")
+    with path.open("wb") as file:
+        file.truncate(192 * MIB)
+    sign_file(key.signer(), path, signature, mode=SignatureMode.DETACHED)
+    public = key.extract_certificate()
+    certificates = [base64.b64encode(bytes(public)).decode()]
+    asked = {"kind": "signature", "path": str(path), "certificates": certificates}
+    async with Checker(CheckLimits(memory_bytes=128 * MIB)) as checker:
+        answer = await checker.ask({**asked, "signature": base64.b64encode(signature.read_bytes()).decode()})
+        assert answer is not None
+        assert answer["signed_by"] == public.fingerprint
+        [worker] = checker._all
+        status = Path(f"/proc/{worker.process.pid}/status").read_text()
+        assert int(re.findall(r"VmHWM:\s+(\d+) kB", status)[0]) < 64 * 1024
 
 
 async def test_workers_end_with_the_checker(tmp_path: Path) -> None:

@@ -20,6 +20,8 @@ async def test_a_sound_package_would_be_accepted_and_nothing_of_it_is_kept(packa
         "version": "1.0.0",
         "size_bytes": len(package),
         "sha256": hashlib.sha256(package).hexdigest(),
+        "signature": "none",
+        "signed_by": None,
     }
     assert body["estimated_duration_seconds"] == 120
     assert body["warnings"]

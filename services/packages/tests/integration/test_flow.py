@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from dataclasses import replace
 from datetime import timedelta
 from uuid import UUID
 
@@ -9,6 +10,8 @@ import pytest
 from sqlalchemy import text
 
 from pac.contracts.base import Outcome, Step
+from pac.contracts.deployments import AppStopped
+from pac.contracts.identity import Scope
 from pac.contracts.packages import (
     PackageDescribed,
     PackageRejected,
@@ -17,11 +20,12 @@ from pac.contracts.packages import (
     PackageValidated,
     PackageWithdrawn,
 )
+from pac.contracts.topics import ServiceName
 from pac.eventlog import TooEarly
 from pac.servicekit.sealing import environment_context, open_sealed
 
 from .conftest import PackagesOf
-from .harness import SEALING_KEY, Packages, Tenant, apkg, damaged
+from .harness import NOON, SEALING_KEY, Packages, Tenant, apkg, damaged
 
 # ---- the waiting request -------------------------------------------------------------------------------------------
 
@@ -239,7 +243,54 @@ async def test_delete_says_what_uses_the_package(packages: Packages, tenant: Ten
     current = await packages.call("DELETE", path, tenant)
     assert (current.status, current.body["code"]) == (409, "package_in_use")
     assert current.body["used_by"] == [{"deployment_id": str(told.deployment_id), "current_release": True}]
+    assert "?force=true" in current.body["hint"]
+    member = replace(tenant, scopes=frozenset({Scope.DEPLOY, Scope.READ}))
+    refused = await packages.call("DELETE", f"{path}?force=true", member)
+    assert (refused.status, refused.body["scope"]) == (403, "admin")
     assert (await packages.call("DELETE", f"{path}?force=true", tenant)).status == 200
+
+
+async def test_who_may_deploy_may_delete_what_does_not_run(packages: Packages, tenant: Tenant) -> None:
+    package_id = (await packages.post(tenant, apkg(), to="")).body["package"]["id"]
+    member = replace(tenant, scopes=frozenset({Scope.DEPLOY}))
+    assert (await packages.call("DELETE", f"{tenant.path}/{package_id}?force=true", member)).status == 200
+
+
+async def test_what_uses_an_app_is_told_once_the_ends_are_heard(packages: Packages, tenant: Tenant) -> None:
+    path = f"/internal/apps/{tenant.app_id}/use"
+    first, second = [await packages.deployed(tenant, apkg(f"1.0.{number}")) for number in range(2)]
+    await packages.deployed(Tenant(account_id=tenant.account_id), apkg())
+    asked = asyncio.create_task(packages.call("GET", path, tenant))
+    told = [{"deployment_id": str(one.deployment_id)} for one in (first, second)]
+    assert (await packages.call("GET", path, tenant)).body == {"used_by": told}
+    await asked
+    asked = asyncio.create_task(packages.call("GET", path, tenant))
+    await packages.abort(first)
+    await packages.complete(second)
+    runs = {"deployment_id": str(second.deployment_id), "current_release": True}
+    assert (await asked).body == {"used_by": [runs]}, "it has waited for the ends that were on their way"
+    assert (await packages.call("GET", path, Tenant())).status == 404
+
+
+async def test_what_was_stopped_does_not_use_its_app(packages: Packages, tenant: Tenant) -> None:
+    """In whatever order it is heard: an app's and a deployment's news are of two streams."""
+
+    async def users() -> list[str]:
+        answer = await packages.call("GET", f"/internal/apps/{tenant.app_id}/use", tenant)
+        return [used["deployment_id"] for used in answer.body["used_by"]]
+
+    async def stop(release: int) -> None:
+        event = AppStopped(account_id=tenant.account_id, at=NOON, agent_app_id=tenant.app_id, release=release)
+        await packages.hear(ServiceName.DEPLOYMENTS, f"appstate-{tenant.app_id}", event)
+
+    first, second = [await packages.deployed(tenant, apkg(f"1.0.{number}")) for number in range(2)]
+    await stop(1)
+    await packages.complete(first, 1)
+    assert await users() == [str(second.deployment_id)]
+    await packages.complete(second, 2)
+    assert await users() == [str(second.deployment_id)], "a later release has started it again"
+    await stop(2)
+    assert await users() == []
 
 
 async def test_current_moves_only_to_a_higher_release_that_is_current(packages: Packages, tenant: Tenant) -> None:

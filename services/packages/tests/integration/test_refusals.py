@@ -111,24 +111,6 @@ async def test_a_missing_file_is_named(packages: Packages, tenant: Tenant) -> No
     assert (answer.status, answer.body["details"]) == (400, ["Field file is missing"])
 
 
-async def test_a_required_signature_cannot_be_verified_yet_and_that_is_said(packages: Packages) -> None:
-    answer = await packages.post(Tenant(signature_policy="required"), apkg(), signature=b"x")
-    assert answer.status == 400
-    assert answer.body["details"] == ["This app requires a signature, and signatures cannot be verified yet"]
-    await packages.nothing_left()
-
-
-@pytest.mark.parametrize(
-    ("policy", "signature", "recorded"),
-    [("off", b"x", "ignored"), ("optional", b"x", "unverified"), ("optional", None, "none")],
-)
-async def test_a_signature_that_was_not_verified_is_recorded_as_that(
-    packages: Packages, policy: str, signature: bytes | None, recorded: str
-) -> None:
-    answer = await packages.post(Tenant(signature_policy=policy), apkg(), to="", signature=signature)
-    assert answer.body["package"]["signature"] == recorded
-
-
 async def test_too_large_is_refused_by_the_headers_alone(packages_of: PackagesOf, tenant: Tenant) -> None:
     packages = await packages_of(max_size_bytes=100 * MIB)
     headers = {"Content-Length": str(120 * MIB), "Content-Type": "multipart/form-data; boundary=x"}

@@ -5,10 +5,12 @@ from uuid import UUID
 
 import pytest
 from dirty_equals import IsDatetime, IsInt, IsStr, IsUUID
+from pysequoia import Tsk
+from yarl import URL
 
 from pac.packages.queries import Queries
 
-from .harness import Packages, Tenant, apkg
+from .harness import Packages, Tenant, apkg, signed
 
 FILE_FIRST = pytest.mark.parametrize("file_first", [True, False], ids=["file first", "file last"])
 WHEN = IsStr(regex=r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z") & IsDatetime(iso_string=True)
@@ -25,7 +27,7 @@ async def test_deploy_answers_202_in_the_shape_of_the_specification(
         file_first=file_first,
         version="1.2.0",
         release_notes="Fixed bugs and improved performance",
-        signature=b"not verified yet",
+        signature=signed(Tsk.generate(), package),
     )
     assert answer.status == 202
     assert answer.body == {
@@ -43,6 +45,8 @@ async def test_deploy_answers_202_in_the_shape_of_the_specification(
             "status": "uploading",
             "sha256": hashlib.sha256(package).hexdigest(),
             "warnings": [],
+            "signature": "unverified",
+            "signed_by": None,
         },
         "tracking": {
             "status_url": f"https://your-app.com/api/deployments/{answer.body['deployment']['id']}",
@@ -129,9 +133,28 @@ async def test_a_package_by_itself_shows_manifest_files_and_notes_and_downloads(
     assert [warning["code"] for warning in shown["warnings"]] == ["secret_like_value"]
     assert "abcdefghijklmnop" not in str(shown)
     download = await packages.call("GET", f"{tenant.path}/{package_id}/download", tenant)
-    assert download.status == 302
-    async with packages.client.http.get(download.headers["Location"]) as response:
+    assert (download.status, download.headers["Cache-Control"], download.body) == (302, "no-store", "")
+    address = URL(download.headers["Location"])
+    assert address.query["X-Amz-Expires"] == "900"
+    async with packages.client.http.get(address) as response:
+        assert response.headers["Content-Disposition"] == "attachment; filename*=UTF-8''echo-agent-1.0.0.apkg"
         assert await response.read() == package
+    async with packages.client.http.get(address.with_query(None)) as response:
+        assert response.status == 403, "only the signed address shows it"
+
+
+async def test_what_is_on_its_way_can_be_fetched_and_what_is_deleted_cannot(packages: Packages, tenant: Tenant) -> None:
+    package = apkg()
+    told = await packages.deployed(tenant, package)
+    path = f"{tenant.path}/{told.package_id}"
+    for _ in range(2):
+        answer = await packages.call("GET", f"{path}/download", tenant)
+        async with packages.client.http.get(URL(answer.headers["Location"])) as response:
+            assert await response.read() == package
+        await packages.stepped(told)
+    await packages.complete(told, current=False)
+    assert (await packages.call("DELETE", path, tenant)).status == 200
+    assert (await packages.call("GET", f"{path}/download", tenant)).status == 404
 
 
 async def test_another_accounts_package_is_as_unknown_as_any(packages: Packages, tenant: Tenant) -> None:

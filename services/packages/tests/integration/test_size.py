@@ -4,12 +4,13 @@ import asyncio
 import os
 import time
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import timedelta
 from uuid import uuid4
 
 import psutil
 
-from pac.packages.leftovers import Sweep, remove_old_files
+from pac.packages.sweep import remove_old_files
 from pac.servicekit.objects import Objects
 
 from .harness import Packages, Tenant
@@ -62,8 +63,7 @@ async def test_the_sweep_removes_what_a_crash_left_and_nothing_else(
     await objects.put_bytes(lost, b"x")
     await packages.sweep.once()
     assert set(await packages.keys()) == {lost, told.object_key}
-    impatient = Sweep(packages.sweep.leftovers, packages.temp_dir, 1.0, timedelta(seconds=-60))
-    await impatient.once()
+    await replace(packages.sweep, age=timedelta(seconds=-60)).once()
     assert await packages.keys() == [told.object_key]
     assert await packages.rows("SELECT key FROM state.leftovers") == []
 

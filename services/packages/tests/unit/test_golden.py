@@ -7,6 +7,7 @@ import pytest
 from pac.contracts.packages import PackageEvent
 from pac.contracts.topics import ServiceName
 from pac.packages.domain.package import PACKAGE
+from pac.packages.domain.signers import SIGNERS
 from pac.packages.domain.submission import SUBMISSION
 from pac.testkit.golden import Kept, kept_in, missing, untold
 
@@ -15,7 +16,7 @@ GOLDEN = Path(__file__).parents[1] / "golden"
 
 @pytest.mark.parametrize("kept", kept_in(GOLDEN), ids=lambda kept: kept.path.stem)
 def test_a_kept_stream_is_whole_and_folds_to_its_kept_state(kept: Kept) -> None:
-    assert kept.faults(ServiceName.PACKAGES, (SUBMISSION, PACKAGE)) == []
+    assert kept.faults(ServiceName.PACKAGES, (SUBMISSION, PACKAGE, SIGNERS)) == []
 
 
 def test_every_story_and_every_event_is_kept() -> None:

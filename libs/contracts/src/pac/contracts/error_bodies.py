@@ -52,7 +52,7 @@ FIELDS: Final[Mapping[str, Schema]] = {
     "scope": {"type": ["string", "null"], "description": "What the key or the role lacks."},
     "used_by": {
         "type": "array",
-        "description": "Deployments that need the package.",
+        "description": "Deployments that need it.",
         "items": {
             "type": "object",
             "properties": {"deployment_id": UUID, "current_release": {"type": "boolean"}},

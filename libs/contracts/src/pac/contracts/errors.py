@@ -115,7 +115,12 @@ ERRORS: dict[ErrorCode, ErrorKind] = {
     ErrorCode.NO_RELEASE: ErrorKind(
         409, "There is no release to go back to", "Name a deployment that has completed as `to`, or deploy a package."
     ),
-    ErrorCode.APP_IN_USE: ErrorKind(409, "Agent app is in use", "Stop it and let its deployments end first."),
+    ErrorCode.APP_IN_USE: ErrorKind(
+        409,
+        "Agent app is in use",
+        "See `used_by`; let its deployments end, or repeat with ?force=true: what is open ends, what runs is stopped.",
+        ("used_by",),
+    ),
     ErrorCode.TOO_LARGE: ErrorKind(
         413, "Package too large", "Send less; `max_size_bytes` is the limit.", sometimes=("max_size_bytes",)
     ),

@@ -78,6 +78,7 @@ BY_TYPE: Final[Mapping[tuple[str, str], Any]] = {
     ("PackageSubmitted", "object_key"): f"staging/{DEPLOYMENT}",
     ("Problem", "code"): "entrypoint_missing",
     ("SealedEnvironment", "object_key"): f"sealed/{DEPLOYMENT}",
+    ("SigningKeysChanged", "fingerprints"): ["52c45059f0c72e1d0b8bc9d3975a926039cce80c"],
     ("WebhookDisabled", "reason"): "No delivery has succeeded for 5 days",
 }
 

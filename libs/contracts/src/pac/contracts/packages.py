@@ -1,4 +1,8 @@
-"""Facts published by packages. On `submission-<deployment>` what concerns a deployment, on `package-<id>` the rest."""
+"""Facts published by packages.
+
+On `submission-<deployment>` what concerns a deployment, on `package-<id>` the rest of a package, on `signers-<app>` who
+may sign.
+"""
 
 from typing import Annotated, Literal
 from uuid import UUID
@@ -38,6 +42,14 @@ class PackageDeleted(Event):
     type: Literal["PackageDeleted"] = "PackageDeleted"
     package_id: UUID
     agent_app_id: UUID
+
+
+class SigningKeysChanged(Event):
+    """From now on these keys and no others sign the app's packages; each is named by its OpenPGP fingerprint."""
+
+    type: Literal["SigningKeysChanged"] = "SigningKeysChanged"
+    agent_app_id: UUID
+    fingerprints: tuple[str, ...]
 
 
 class PackageSubmitted(Event):
@@ -113,6 +125,7 @@ PackageEvent = Annotated[
     PackageUploaded
     | PackageSuperseded
     | PackageDeleted
+    | SigningKeysChanged
     | PackageSubmitted
     | PackageValidated
     | PackageRejected

@@ -17,7 +17,7 @@ VARIABLE: Final = "PAC_CRASH_POINTS"
 
 @dataclass(frozen=True)
 class Point:
-    """`services`: where it is reached by deployments. `leaves`: what a crash there leaves to be done again, or not."""
+    """`services`: where it is reached. `leaves`: what a crash there leaves to be done again, or not."""
 
     services: tuple[str, ...]
     leaves: str
@@ -53,6 +53,8 @@ POINTS: Final[Mapping[str, Point]] = MappingProxyType(
         "staging.after_put": Point(_PACKAGES, "a staged object that no submission knows"),
         "promotion.before_copy": Point(_PACKAGES, "a staged object that is still to be promoted"),
         "promotion.after_copy": Point(_PACKAGES, "both objects, and no answer"),
+        "collection.before_delete": Point(_PACKAGES, "an object that is written down to go"),
+        "collection.after_delete": Point(_PACKAGES, "a line about an object that is gone"),
         "unstaging.before_delete": Point(_PACKAGES, "a staged object that nobody needs any more"),
         "unstaging.after_delete": Point(_PACKAGES, "a note of an object that is gone"),
         "runtime.before_post": Point(_NOTIFIER, "nothing given"),

@@ -172,18 +172,15 @@ class Objects:
                 # Also when we are being cancelled; what this misses, the sweep finds.
                 await asyncio.shield(upload.abort())
 
-    async def copy(self, source: str, target: str, *, size_bytes: int) -> Stored:
-        """A copy inside the bucket, checked to be there and of that size."""
+    async def copy(self, source: str, target: str, *, sha256: str) -> Stored:
+        """A copy inside the bucket, read again and compared. Raises ObjectMissing, ObjectChanged."""
         with _translated(source):
             await self._client.copy_object(
                 Bucket=self.settings.bucket,
                 Key=target,
                 CopySource={"Bucket": self.settings.bucket, "Key": source},
             )
-        copied = await self.head(target)
-        if copied.size_bytes != size_bytes:
-            raise ObjectChanged(f"{target} has {copied.size_bytes} bytes, not {size_bytes}")
-        return copied
+        return await self.expect(target, sha256=sha256)
 
     async def delete(self, key: str) -> None:
         """Deleting what is not there is not an error."""
@@ -217,6 +214,16 @@ class Objects:
         return Stored(
             key, int(found["ContentLength"]), found.get("Metadata", {}).get("sha256"), str(found.get("ETag", ""))
         )
+
+    async def expect(self, key: str, *, sha256: str) -> Stored:
+        """Reads all of it. Raises ObjectMissing; ObjectChanged if it has another hash."""
+        digest, size = hashlib.sha256(), 0
+        async for chunk in self.chunks(key):
+            digest.update(chunk)
+            size += len(chunk)
+        if digest.hexdigest() != sha256:
+            raise ObjectChanged(f"{key} is not what was stored")
+        return Stored(key, size, sha256)
 
     async def chunks(self, key: str) -> AsyncIterator[bytes]:
         with _translated(key):

@@ -127,6 +127,7 @@ class Pac:
         *,
         file_first: bool = True,
         key: str | None = None,
+        signature: bytes | None = None,
         **fields: str,
     ) -> Answer:
         """POST …/packages/deploy, parts in the order of the specification's curl, or of the real client."""
@@ -139,6 +140,8 @@ class Pac:
                 form.add_field(name, text)
             if not file_first:
                 form.add_field("file", file, filename="agent.apkg")
+            if signature is not None:
+                form.add_field("signature", signature, filename="agent.apkg.sig")
             path, headers = f"/api/agent-apps/{tenant.app_id}/packages/deploy", {"Idempotency-Key": key} if key else {}
             return await self.call("POST", path, tenant.key, data=form, headers=headers)
 

@@ -60,7 +60,11 @@ INBOX = "SELECT stream, version FROM log.inbox WHERE consumer = %s AND source = 
 LAST = "SELECT DISTINCT ON (stream) stream, type FROM log.events WHERE stream LIKE %s ORDER BY stream, version DESC"
 FIRST = "SELECT stream FROM log.events WHERE stream LIKE %s AND version = 1"
 STAGED = "SELECT staging_key FROM state.packages WHERE staging_key IS NOT NULL UNION SELECT key FROM state.leftovers"
-KEPT = "SELECT object_key FROM state.packages WHERE status IN ('stored', 'superseded')"
+KEPT = "SELECT object_key FROM state.packages WHERE status IN ('stored', 'superseded') AND collected_at IS NULL"
+ADDRESSED = """
+SELECT object_key FROM state.packages WHERE collected_at IS NULL
+UNION SELECT key FROM state.promotions UNION SELECT key FROM state.collecting
+"""
 SEEN_BY_PROJECTION = """
 SELECT stream, version, data::text, (metadata->>'data_version')::int FROM log.events
 WHERE (xid, position) <= ALL (SELECT xid, position FROM log.checkpoints WHERE reader = 'deployments')
@@ -214,13 +218,17 @@ def _differences(table: str, columns: list[str]) -> str:
 
 
 async def what_is_stored_is_known(world: World) -> list[str]:
-    """No staged object without a note or a package, no package without its object."""
+    """No object without a note or a package, no package without its object."""
     staged = {key for (key,) in await world.rows(PACKAGES, STAGED)}
     kept = {key for (key,) in await world.rows(PACKAGES, KEPT)}
     async with Objects(world.bucket) as objects:
         stored = await keys_in(objects)
-    forgotten = sorted(key for key in stored if key.startswith("staging/") and key not in staged)
-    return [f"{key} is staged and forgotten" for key in forgotten[:EXAMPLES_MAX]] + [
+    addressed = {key for (key,) in await world.rows(PACKAGES, ADDRESSED)}
+    known = {"staging/": staged, "packages/": addressed}
+    forgotten = sorted(
+        key for prefix, ours in known.items() for key in stored if key.startswith(prefix) and key not in ours
+    )
+    return [f"{key} is stored and forgotten" for key in forgotten[:EXAMPLES_MAX]] + [
         f"{key} is not in the bucket" for key in sorted(kept - stored)[:EXAMPLES_MAX]
     ]
 

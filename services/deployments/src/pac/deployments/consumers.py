@@ -28,6 +28,7 @@ from pac.contracts.packages import (
     PackageUploaded,
     PackageValidated,
     PackageWithdrawn,
+    SigningKeysChanged,
 )
 from pac.contracts.runtime_notifier import (
     RuntimeFailed,
@@ -88,7 +89,7 @@ def command_for(event: News, at: datetime) -> Command | None:  # noqa: C901, PLR
             return CompleteDeployment(deployment_id, attempt, at)
         case CreditsReleased(deployment_id=deployment_id):
             return SettleCredits(deployment_id, at)
-        case PackageUploaded() | PackageSuperseded() | PackageDeleted() | CreditsGranted():
+        case PackageUploaded() | PackageSuperseded() | PackageDeleted() | SigningKeysChanged() | CreditsGranted():
             return None
         case SecretsChanged() | WebhookDelivered() | WebhookExhausted() | WebhookDisabled():
             return None

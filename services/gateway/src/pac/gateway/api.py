@@ -13,6 +13,7 @@ from pac.contracts.gateway import AgentAppDeleted, ApiKeyRevoked
 from pac.contracts.identity import Caller, Scope
 from pac.eventlog import Transaction
 from pac.gateway.accounts import PLACE, AccountsApi, account_of
+from pac.gateway.app_use import AppUse
 from pac.gateway.domain import (
     APP,
     APP_NOT_FOUND,
@@ -50,12 +51,13 @@ from pac.gateway.views import (
 )
 from pac.servicekit.answers import reply
 from pac.servicekit.idempotency import attempt_of
-from pac.servicekit.requests import body_in, cause_of, page_in, stopping_of, uuid_in
+from pac.servicekit.requests import body_in, cause_of, flag_in, page_in, stopping_of, uuid_in
 
 
 @dataclass(frozen=True, kw_only=True)
 class Api(AccountsApi):
     pepper: Pepper
+    app_use: AppUse
     live_laws: LiveLaws
     proofs: Proofs
 
@@ -104,7 +106,10 @@ class Api(AccountsApi):
         return await self.get_app(request, caller)
 
     async def delete_app(self, request: web.Request, caller: Caller) -> web.Response:
+        """Refused (409) while it is in use, unless `force` says to end all of that."""
         command = DeleteApp(uuid_in(request, "app_id"), account_of(caller), self.now())
+        if not flag_in(request, "force"):
+            await self.app_use.refuse(request, caller, command.agent_app_id)
 
         async def erase(tx: Transaction, _before: App, events: Sequence[AppEvent], _after: App) -> None:
             for event in events:

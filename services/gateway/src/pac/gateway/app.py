@@ -11,6 +11,7 @@ from joserfc.jwk import OctKey
 from pac.contracts.topics import ServiceName
 from pac.eventlog import EventLog, create_engine
 from pac.gateway.api import Api
+from pac.gateway.app_use import AppUse
 from pac.gateway.auth import AdminKey, ApiKeys, Authentication
 from pac.gateway.believed import Believed
 from pac.gateway.consumers import Consumers
@@ -69,6 +70,7 @@ def build_service(settings: Settings) -> Service:
             queries,
             Believed(api_keys, sessions),
             pepper=pepper,
+            app_use=AppUse(upstreams),
             live_laws=LiveLaws(Invariants(log, laws_of_every_service(log)), upstreams),
             proofs=Proofs(upstreams),
         ),

@@ -12,6 +12,9 @@ from pac.contracts.bodies.packages import (
     PackageReply,
     PackagesReply,
     RollbackRequest,
+    SigningKeysChange,
+    SigningKeysDeletedReply,
+    SigningKeysReply,
     StoredDeploy,
 )
 from pac.contracts.errors import ErrorCode
@@ -54,7 +57,10 @@ UPLOAD_FIELDS: Final[Mapping[str, Schema]] = {
         "examples": ["1.2.0"],
     },
     "release_notes": {"type": "string", "examples": ["Fixed bugs and improved performance"]},
-    "signature": {**FILE, "description": "agent.apkg.sig: OpenPGP, detached, over the package's bytes."},
+    "signature": {
+        **FILE,
+        "description": "agent.apkg.sig: OpenPGP, detached, over the package's bytes, binary or armored.",
+    },
 }
 DEPLOY_FIELDS: Final[Mapping[str, Schema]] = {
     **UPLOAD_FIELDS,
@@ -145,9 +151,12 @@ DESCRIPTIONS: Final[dict[Key, Description]] = {
     ),
     ("DELETE", "/api/agent-apps/{app_id}/packages/{package_id}"): Description(
         summary="Delete a package",
-        does="Refused while a deployment uses it, or while it is the current release.",
+        does="Refused while a deployment uses it, or while it is the current release. Its bytes go a day later, with "
+        "the last package of the account that has the same.",
         tag=PACKAGES,
-        parameters=(flag("force", "Deletes the current release's package, which runs on until another is current."),),
+        parameters=(
+            flag("force", "Deletes the current release's package, which runs on; for owners, and keys with `admin`."),
+        ),
         answers={200: DeletedReply},
         refuses=(ErrorCode.PACKAGE_IN_USE,),
         example=examples.DELETED,
@@ -164,6 +173,21 @@ DESCRIPTIONS: Final[dict[Key, Description]] = {
             ErrorCode.PACKAGE_NOT_STORED,
             ErrorCode.DEPLOYMENT_OPEN,
         ),
+    ),
+    # ---- who may sign ------------------------------------------------------------------------------------------------
+    ("PUT", "/api/agent-apps/{app_id}/signing-keys"): Description(
+        summary="Say which OpenPGP keys may sign an agent app's packages",
+        does="These and no others: what is signed with a key that is left out is accepted no more. Whether a package "
+        "must be signed says the app's `signature_policy`.",
+        tag=PACKAGES,
+        body=SigningKeysChange,
+        answers={200: SigningKeysReply},
+    ),
+    ("GET", "/api/agent-apps/{app_id}/signing-keys"): Description(
+        summary="The keys that may sign an agent app's packages", tag=PACKAGES, answers={200: SigningKeysReply}
+    ),
+    ("DELETE", "/api/agent-apps/{app_id}/signing-keys"): Description(
+        summary="Remove all signing keys of an agent app", tag=PACKAGES, answers={200: SigningKeysDeletedReply}
     ),
     # ---- deployments -------------------------------------------------------------------------------------------------
     ("GET", "/api/deployments/queue/stats"): Description(
@@ -225,6 +249,7 @@ DESCRIPTIONS: Final[dict[Key, Description]] = {
         body=Nothing,
         answers={202: AcceptedReply},
         refuses=(
+            ErrorCode.INVALID_PACKAGE,
             ErrorCode.INSUFFICIENT_CREDITS,
             ErrorCode.DEPLOYMENT_OPEN,
             ErrorCode.VERSION_TAKEN,
@@ -289,9 +314,12 @@ DESCRIPTIONS: Final[dict[Key, Description]] = {
     ),
     ("DELETE", "/api/agent-apps/{app_id}"): Description(
         summary="Delete an agent app",
-        does="What is open of it ends; its deployments and its lines in the ledger stay readable.",
+        does="Refused while a deployment of it is open or a release of it runs. Its signing keys go with it; its "
+        "deployments and its lines in the ledger stay readable.",
         tag=APPS,
+        parameters=(flag("force", "Deletes it all the same: what is open of it ends, what runs of it is stopped."),),
         answers={200: MessageReply},
+        refuses=(ErrorCode.APP_IN_USE,),
     ),
     # ---- accounts ----------------------------------------------------------------------------------------------------
     ("GET", "/api/accounts"): Description(

@@ -23,11 +23,12 @@ from pac.packages.domain.submission import SUBMISSION, Submit
 from pac.packages.domain.versions import Status
 from pac.packages.durations import estimated_seconds
 from pac.packages.environment import Seals
-from pac.packages.faults import cannot_verify, faulty
+from pac.packages.faults import faulty
 from pac.packages.form import long_part, no_text, read_environment
 from pac.packages.leftovers import refer_in
 from pac.packages.queries import Queries
 from pac.packages.shelf import Shelf, app_lock, submission_row
+from pac.packages.signatures import check_signed
 from pac.packages.submitting import Submitted
 from pac.packages.uploads import FIELD_MAX_BYTES
 from pac.packages.views import shown_status
@@ -41,7 +42,7 @@ logger = structlog.get_logger(__name__)
 
 @dataclass(frozen=True)
 class Wish:
-    """A package once more: why, and what goes with it."""
+    """A package once more: why, and what goes with it. `policy`: on signatures, where the gateway has said it."""
 
     deployment_id: UUID
     source: Source
@@ -50,6 +51,7 @@ class Wish:
     billable: bool = True
     force_overwrite: bool = False
     retry_of: UUID | None = None
+    policy: str | None = None
     attempt: Attempt = NO_ATTEMPT
 
 
@@ -73,7 +75,7 @@ class Again:
         asked = await body_in(request, StoredDeploy)
         if (known := await self.answering.go_on(request)) is not None:
             return known
-        values = _checked(asked, request)
+        values = _checked(asked)
 
         async def stored(connection: AsyncConnection) -> bool | None:
             return True if (await Shelf(connection, app_id).holder(package_id)).status is not Status.UPLOADING else None
@@ -81,7 +83,8 @@ class Again:
         await self.log.wait_for(stored, timeout_seconds=self.user_wait_seconds)
         deployment_id = uuid4()
         environment = await self.seals.keep(values, deployment_id, app_id)
-        wish = Wish(deployment_id, Source.STORED, self.clock(), environment, attempt=attempt_of(request))
+        policy = _policy(request)
+        wish = Wish(deployment_id, Source.STORED, self.clock(), environment, policy=policy, attempt=attempt_of(request))
         try:
             accepted = await self._deploy_stored(app_id, package_id, wish, asked.release_notes, cause_of(request))
         except Refused:
@@ -150,7 +153,7 @@ class Again:
             package, place = await shelf.holder(package_id), await shelf.place(row.version)
             stored = Step.UPLOAD_TO_S3.value in row.done
             taken = reclaim(package, place, completed=before.completed_at is not None, stored=stored)
-            if not has_bytes:
+            if not has_bytes or row.collected_at is not None:
                 raise Refused(ErrorCode.BYTES_GONE)
             if taken.place is not None:
                 await shelf.put(row.version, taken.place)
@@ -169,6 +172,7 @@ class Again:
 
     async def submitted(self, tx: Transaction, shelf: Shelf, row: Row[Any], wish: Wish) -> AcceptedReply:
         """What is to be answered is kept with the submission, for another attempt of the same request."""
+        await check_signed(shelf, row, wish.policy or await shelf.policy())
         submitted = await _submit(tx, shelf, row, wish)
         source, deployment_id = wish.source.value, str(wish.deployment_id)
         logger.info("package_submitted_again", source=source, deployment_id=deployment_id, no=submitted.no)
@@ -179,6 +183,8 @@ class Again:
             status=shown_status(row.status),
             sha256=row.sha256,
             warnings=row.warnings,
+            signature=row.signature,
+            signed_by=row.signed_by,
         )
         accepted = self.answering.accepted(submitted, row.app_id, package, wish.at)
         await wish.attempt.bind(tx.connection, accepted.model_dump(mode="json"))
@@ -229,7 +235,12 @@ async def _submit(tx: Transaction, shelf: Shelf, row: Row[Any], wish: Wish) -> S
     return Submitted(wish.deployment_id, row.package_id, no, seconds)
 
 
-def _checked(asked: StoredDeploy, request: web.Request) -> Mapping[str, str]:
+def _policy(request: web.Request) -> str | None:
+    app = caller_of(request).app
+    return None if app is None else app.signature_policy
+
+
+def _checked(asked: StoredDeploy) -> Mapping[str, str]:
     """The environment. Refused with every fault at once; a fault quotes names at most."""
     texts = {"release_notes": asked.release_notes or "", "environment": json.dumps(asked.environment or {})}
     faults: list[Problem] = [
@@ -239,9 +250,6 @@ def _checked(asked: StoredDeploy, request: web.Request) -> Mapping[str, str]:
         faults.append(no_text("release_notes"))
     environment, environment_faults = read_environment(texts["environment"])
     faults.extend(environment_faults)
-    app = caller_of(request).app
-    if app is not None and app.signature_policy == "required":
-        faults.append(cannot_verify())
     if faults:
         raise faulty(faults)
     return environment

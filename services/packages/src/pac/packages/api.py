@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from pac.contracts.base import Step
 from pac.contracts.bodies.packages import DeletedReply, PackageReply, PackagesReply
 from pac.contracts.errors import ErrorCode, Refused
+from pac.contracts.identity import Scope
 from pac.eventlog import EventLog
 from pac.packages.domain.package import PACKAGE, Delete
 from pac.packages.domain.versions import Status
@@ -21,6 +22,7 @@ from pac.servicekit.http import account_and_app, caller_of, cause_of, cursor_of,
 from pac.servicekit.objects import Objects
 
 NOT_FOUND = "Package not found"
+NOT_THE_OWNER = "Only an owner of the account may delete what its current release runs from"
 RETRY_AFTER_SECONDS = 2
 
 
@@ -70,17 +72,18 @@ class Api:
         found = await self.queries.package(account_id, app_id, uuid_in(request, "package_id"))
         row = found.rows[0]
         key = row.object_key if Step.UPLOAD_TO_S3.value in row.done else row.staging_key
-        if key is None:
+        if key is None or row.collected_at is not None:
             raise Refused(ErrorCode.BYTES_GONE)
         name = (row.metadata or {}).get("name") or "agent"
         url = await self.objects.presigned_get(key, self.download_seconds, filename=f"{name}-{row.version}.apkg")
         return web.Response(status=302, headers={hdrs.LOCATION: url, hdrs.CACHE_CONTROL: "no-store"})
 
     async def delete_package(self, request: web.Request) -> web.Response:
-        """Refused (409) while a deployment uses it, or it is the current release and `force` is not given."""
+        """Refused (409) while a deployment uses it, or it is the current release; `force` is for the latter alone."""
         account_id, app_id = account_and_app(request)
         package_id = uuid_in(request, "package_id")
         force = flag_in(request, "force")
+        may_force = Scope.ADMIN in caller_of(request).scopes
         await self.queries.package(account_id, app_id, package_id)
         await self._unused(app_id, package_id)
         stream = PACKAGE.stream(package_id)
@@ -97,12 +100,32 @@ class Api:
                 release = {"deployment_id": str(app.current_deployment_id), "current_release": True}
                 hint = "Repeat with ?force=true: it keeps running until another release is current."
                 raise Refused(ErrorCode.PACKAGE_IN_USE, used_by=[release], hint=hint)
+            if app is not None and app.current_package_id == package_id and not may_force:
+                raise Refused(ErrorCode.FORBIDDEN, NOT_THE_OWNER, scope=Scope.ADMIN.value)
             row = await shelf.package(package_id)
             assert row is not None
             await shelf.put(row.version, (await shelf.place(row.version)).without(package_id))
-            await shelf.change(package_id, status=Status.DELETED)
-            await tx.decide(PACKAGE, package_id, Delete(package_id, account_id, app_id, self.clock()))
+            now = self.clock()
+            await shelf.change(package_id, status=Status.DELETED, deleted_at=now)
+            await tx.decide(PACKAGE, package_id, Delete(package_id, account_id, app_id, now))
         return reply(DeletedReply())
+
+    async def get_use(self, request: web.Request) -> web.Response:
+        """Of an app that is to be deleted: what is under way, once an end that was said is heard here; what runs."""
+        _, app_id = account_and_app(request)
+
+        async def ended(connection: AsyncConnection) -> bool | None:
+            return None if await Shelf(connection, app_id).open_deployments() else True
+
+        await self.log.wait_for(ended, timeout_seconds=self.user_wait_seconds)
+        async with self.log.reading() as connection:
+            shelf = Shelf(connection, app_id)
+            # In this order: what ends meanwhile as a release is seen at least once.
+            under_way, app = await shelf.open_deployments(), await shelf.app()
+        used_by: list[dict[str, object]] = [{"deployment_id": str(one)} for one in under_way]
+        if app is not None and app.current_deployment_id is not None and app.current_release > app.stopped_release:
+            used_by.append({"deployment_id": str(app.current_deployment_id), "current_release": True})
+        return reply({"used_by": used_by})
 
     async def get_submission(self, request: web.Request) -> web.Response:
         row = await self.queries.submission(caller_of(request).account_id, uuid_in(request, "deployment_id"))

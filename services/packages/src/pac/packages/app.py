@@ -13,15 +13,20 @@ from pac.packages.answering import Answering, Waiting
 from pac.packages.api import Api
 from pac.packages.body import BodyLimits
 from pac.packages.checker import Checker, CheckLimits
+from pac.packages.collection import Collection
 from pac.packages.consumers import Consumers
+from pac.packages.contents import Contents
 from pac.packages.deploy import Deploy
 from pac.packages.environment import Sealer, Seals
-from pac.packages.invariants import LAWS_OF_PACKAGES
-from pac.packages.leftovers import Leftovers, Sweep
+from pac.packages.invariants import laws_of_packages
+from pac.packages.leftovers import Leftovers
 from pac.packages.queries import Queries
 from pac.packages.rollback import Rollback
 from pac.packages.settings import Settings
+from pac.packages.signatures import Signatures
+from pac.packages.signing import SigningKeys
 from pac.packages.submitting import Submitting
+from pac.packages.sweep import Sweep
 from pac.packages.uploads import Uploads
 from pac.packages.work import Work
 from pac.servicekit.clock import Clock, utc_now
@@ -36,8 +41,8 @@ from pac.servicekit.service import Service
 STEPS = "steps"
 
 
-def routes_of(api: Api, deploy: Deploy, again: Again, rollback: Rollback) -> Sequence[Route]:
-    packages = "/api/agent-apps/{app_id}/packages"
+def routes_of(api: Api, deploy: Deploy, again: Again, rollback: Rollback, signing: SigningKeys) -> Sequence[Route]:
+    packages, signing_keys = "/api/agent-apps/{app_id}/packages", "/api/agent-apps/{app_id}/signing-keys"
     return (
         Route(hdrs.METH_POST, packages, deploy.post_package, lazy_body=True),
         Route(hdrs.METH_POST, f"{packages}/deploy", deploy.post_deploy, lazy_body=True),
@@ -48,7 +53,11 @@ def routes_of(api: Api, deploy: Deploy, again: Again, rollback: Rollback) -> Seq
         Route(hdrs.METH_POST, f"{packages}/{{package_id}}/deploy", again.post_stored),
         Route(hdrs.METH_POST, "/api/deployments/{deployment_id}/retry", again.post_retry),
         Route(hdrs.METH_POST, "/api/agent-apps/{app_id}/rollback", rollback.post_rollback),
+        Route(hdrs.METH_GET, signing_keys, signing.get),
+        Route(hdrs.METH_PUT, signing_keys, signing.put),
+        Route(hdrs.METH_DELETE, signing_keys, signing.delete),
         Route(hdrs.METH_GET, "/internal/submissions/{deployment_id}", api.get_submission, internal=True),
+        Route(hdrs.METH_GET, "/internal/apps/{app_id}/use", api.get_use, internal=True),
     )
 
 
@@ -58,6 +67,7 @@ def build_service(settings: Settings, objects_settings: ObjectsSettings, clock: 
     )
     objects = Objects(objects_settings)
     leftovers = Leftovers(log, objects, clock)
+    contents = Contents(log, objects, clock)
     queries = Queries(log)
     jobs = Jobs(log, STEPS)
     checker = Checker(
@@ -83,22 +93,31 @@ def build_service(settings: Settings, objects_settings: ObjectsSettings, clock: 
         queries=queries,
         uploads=Uploads(objects, leftovers, limits, settings.temp_dir, settings.upload_deadline_seconds),
         checker=checker,
+        signatures=Signatures(log, checker),
         submitting=Submitting(log, clock, settings.holder_wait_seconds),
         objects=objects,
+        contents=contents,
         seals=seals,
         answering=answering,
         clock=clock,
     )
     again = Again(log, queries, objects, seals, answering, clock, settings.holder_wait_seconds)
     consumers = Consumers(log, jobs, clock)
-    work = Work(log, objects, leftovers, checker, settings.temp_dir, clock)
-    age = timedelta(seconds=settings.staging_age_seconds)
+    work = Work(log, objects, contents, leftovers, checker, settings.temp_dir, clock)
+    age, grace = timedelta(seconds=settings.staging_age_seconds), timedelta(seconds=settings.keep_unused_seconds)
+    collection = Collection(log, objects, clock, grace, age)
     return Service(
         name=ServiceName.PACKAGES,
         settings=settings,
         log=log,
         routes=(
-            *routes_of(Api(log, queries, objects, clock, settings.download_seconds), deploy, again, Rollback(again)),
+            *routes_of(
+                Api(log, queries, objects, clock, settings.download_seconds),
+                deploy,
+                again,
+                Rollback(again),
+                SigningKeys(log, checker, clock),
+            ),
             *Proofs.of(log, settings).routes(),
         ),
         subscriptions=(
@@ -108,10 +127,10 @@ def build_service(settings: Settings, objects_settings: ObjectsSettings, clock: 
         ),
         readers=(
             Worker(jobs, work.handle, parallel=settings.steps_parallel),
-            Sweep(leftovers, settings.temp_dir, settings.sweep_interval_seconds, age),
+            Sweep(leftovers, collection, settings.temp_dir, settings.sweep_interval_seconds, age),
         ),
         resources=(objects, checker),
         checks=(Check("objects", objects.check),),
-        laws=LAWS_OF_PACKAGES,
+        laws=laws_of_packages(objects),
         idempotency=Idempotency.of(log, settings.idempotency_secret),
     )

@@ -1,6 +1,6 @@
-"""A process that checks package files, one JSON request a line on stdin; ends with its stdin.
+"""A process that checks package files and reads OpenPGP, one JSON request a line on stdin; ends with its stdin.
 
-Imports agentkit only: it starts fast and holds nothing of the service. Each request gets its own processor time.
+Imports little: it starts fast and holds nothing of the service. Each request gets its own processor time.
 """
 
 import json
@@ -13,9 +13,20 @@ from typing import Any
 
 from pac.agentkit.apkg import Inspection, check_version, inspect, verify
 from pac.agentkit.apkg.requirements import without_credentials
+from pac.packages import openpgp
 
 
 def answer_for(request: dict[str, Any]) -> dict[str, Any]:
+    match request["kind"]:
+        case "keys":
+            return openpgp.answer_keys(request)
+        case "signature":
+            return openpgp.answer_signature(request)
+        case _:
+            return checked(request)
+
+
+def checked(request: dict[str, Any]) -> dict[str, Any]:
     path = Path(request["path"])
     files: list[dict[str, Any]] = []
     unpacked_bytes = 0

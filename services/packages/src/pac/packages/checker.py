@@ -1,4 +1,4 @@
-"""Looks at package files in worker processes: a hostile archive costs one of them its time or memory, never the loop.
+"""Asks worker processes about what strangers sent: it costs one of them its time or memory, never the loop.
 
 The worker reads one JSON request a line and answers with one (`check_worker.py`). A worker that takes too long is
 ended and replaced: TimeoutError, "away, try again". One that dies of a package (processor time, memory) has judged it.
@@ -21,6 +21,7 @@ from pac.contracts.packages import Problem
 ANSWER_MAX_BYTES = 64 * 1024 * 1024
 TOO_EXPENSIVE = Problem(code="too_expensive", message="The package takes more time or memory to check than is allowed")
 Kind = Literal["inspect", "verify"]
+JUDGED_BY = (-signal.SIGXCPU, -signal.SIGABRT)  # its limits of time and of memory; the second where no Python runs
 
 
 class CheckerDied(OSError):  # noqa: N818 - says what happened
@@ -115,21 +116,26 @@ class Checker:
         return await self._check("verify", path, requested_version)
 
     async def _check(self, kind: Kind, path: Path, requested_version: str | None) -> Report:
-        request = json.dumps({"kind": kind, "path": str(path), "version": requested_version}).encode() + b"\n"
+        answer = await self.ask({"kind": kind, "path": str(path), "version": requested_version})
+        return Report(problems=(TOO_EXPENSIVE,)) if answer is None else _report(answer)
+
+    async def ask(self, request: dict[str, Any]) -> dict[str, Any] | None:
+        """A worker's answer; None if what was asked about takes more time or memory than is allowed."""
+        line = json.dumps(request).encode() + b"\n"
         async with self._slots, self._worker() as worker:
             worker.checks += 1
             try:
                 async with asyncio.timeout(self.limits.timeout_seconds):
-                    answer = await self._ask(worker, request)
+                    answer = await self._ask(worker, line)
             except BaseException:  # also when the caller gives up: the worker is in the middle of an answer
                 await self._discard(worker)
                 raise
             if answer is None:
                 await self._discard(worker)
-                return Report(problems=(TOO_EXPENSIVE,))
+                return None
         if "os_error" in answer:
             raise OSError(answer["os_error"])
-        return _report(answer)
+        return answer
 
     async def _ask(self, worker: _Worker, request: bytes) -> dict[str, Any] | None:
         """The worker's answer; None when it died over the package."""
@@ -143,7 +149,7 @@ class Checker:
         except (ConnectionError, BrokenPipeError):
             line = b""
         if not line.endswith(b"\n"):
-            if await worker.process.wait() == -signal.SIGXCPU:
+            if await worker.process.wait() in JUDGED_BY:
                 return None
             raise CheckerDied("a worker ended in the middle of a check")
         answer: dict[str, Any] = json.loads(line)

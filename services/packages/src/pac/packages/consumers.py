@@ -9,8 +9,8 @@ from sqlalchemy import Row
 
 from pac.contracts.base import Outcome, Step
 from pac.contracts.billing import BillingEvent, CreditsReserved
-from pac.contracts.deployments import DeploymentAborted, DeploymentCompleted, DeploymentsEvent, StepStarted
-from pac.contracts.gateway import AgentAppDeleted, GatewayEvent
+from pac.contracts.deployments import AppStopped, DeploymentAborted, DeploymentCompleted, DeploymentsEvent, StepStarted
+from pac.contracts.gateway import AgentAppChanged, AgentAppDeleted, GatewayEvent
 from pac.eventlog import EventLog, Jobs, Message, TooEarly
 from pac.packages.domain.package import PACKAGE, Supersede
 from pac.packages.domain.submission import OWN_STEPS, SUBMISSION, AnswerStep, Withdraw
@@ -36,6 +36,9 @@ class Consumers:
                 await self._aborted(message, aborted)
             case DeploymentCompleted() as completed:
                 await self._completed(message, completed)
+            case AppStopped(agent_app_id=app_id, release=release):
+                async with self.log.transaction(cause=message, locks=[app_lock(app_id)]) as tx:
+                    await Shelf(tx.connection, app_id).stop(release)
             case _:
                 pass  # the hub's other news is for others; the inbox moves over it
 
@@ -57,8 +60,13 @@ class Consumers:
         match message.event:
             case AgentAppDeleted(agent_app_id=app_id):
                 async with self.log.transaction(cause=message, locks=[app_lock(app_id)]) as tx:
-                    await Shelf(tx.connection, app_id).mark_deleted()
+                    shelf = Shelf(tx.connection, app_id)
+                    await shelf.mark_deleted(self.clock())
+                    await shelf.put_signing_keys([])
                 logger.info("app_deleted", app_id=str(app_id))
+            case AgentAppChanged(agent_app_id=app_id, signature_policy=str() as policy):
+                async with self.log.transaction(cause=message, locks=[app_lock(app_id)]) as tx:
+                    await Shelf(tx.connection, app_id).put_policy(policy)
             case _:
                 pass
 

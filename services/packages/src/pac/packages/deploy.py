@@ -20,16 +20,17 @@ from pac.contracts.packages import Problem
 from pac.eventlog import EventLog
 from pac.packages.answering import Answering
 from pac.packages.checker import Checker, Report
+from pac.packages.contents import Contents, content_key, refer_to
 from pac.packages.described import described, dumped
 from pac.packages.environment import Seals
-from pac.packages.faults import VERSION_EXISTS, cannot_verify, faulty, only_for_deploy
-from pac.packages.form import Form, missing_file
+from pac.packages.faults import VERSION_EXISTS, faulty, only_for_deploy
+from pac.packages.form import SIGNATURE, Form, missing_file
 from pac.packages.queries import Queries
 from pac.packages.shelf import NewPackage
+from pac.packages.signatures import Judged, Signatures
 from pac.packages.submitting import Existing, Submitted, Submitting, VersionTaken
 from pac.packages.uploads import Received, StagedFile, Uploads
 from pac.packages.views import package_view
-from pac.packages.work import promote
 from pac.servicekit.clock import Clock
 from pac.servicekit.http import caller_of, cause_of, flag_in, reply, uuid_in
 from pac.servicekit.idempotency import attempt_of
@@ -48,7 +49,7 @@ class Checked:
     file: StagedFile
     version: str
     report: Report
-    signature: str
+    judged: Judged
 
 
 @dataclass(frozen=True)
@@ -57,8 +58,10 @@ class Deploy:
     queries: Queries
     uploads: Uploads
     checker: Checker
+    signatures: Signatures
     submitting: Submitting
     objects: Objects
+    contents: Contents
     seals: Seals
     answering: Answering
     clock: Clock
@@ -76,15 +79,20 @@ class Deploy:
                 name = "environment" if received.form.environment else "force_overwrite"
                 raise faulty([only_for_deploy(name)])
             new = self._new_package(checked)
-            await promote(self.objects, checked.file.key, new.object_key, new.size_bytes)
+            note = await self.contents.promote(checked.file.key, new.object_key, sha256=new.sha256)
             stored = replace(new, staging_key=None)
 
             async def keep(connection: AsyncConnection) -> None:
+                await refer_to(connection, note)
                 await attempt.bind(connection, {"package_id": str(new.package_id)})
 
             try:
                 await self.submitting.upload(
-                    stored, described=described(checked.report), cause=cause_of(request), then=keep
+                    stored,
+                    described=described(checked.report),
+                    cause=cause_of(request),
+                    locks=[self.contents.lock(stored.object_key)],
+                    then=keep,
                 )
             except VersionTaken as taken:
                 raise self._faulty([VERSION_EXISTS], checked.file, taken.existing) from None
@@ -144,7 +152,13 @@ class Deploy:
             await attempt_of(request).read(*received.told)
             force = received.form.force_overwrite
             checked = await self._checked(caller, app_id, received, whole=True, overwrite=force)
-        package = DryRunPackage(version=checked.version, size_bytes=checked.file.size_bytes, sha256=checked.file.sha256)
+        package = DryRunPackage(
+            version=checked.version,
+            size_bytes=checked.file.size_bytes,
+            sha256=checked.file.sha256,
+            signature=checked.judged.verdict,
+            signed_by=checked.judged.signed_by,
+        )
         seconds = await self.queries.estimated_seconds(app_id)
         warnings = [dumped(warning) for warning in checked.report.warnings]
         return reply(DryRunReply(package=package, warnings=warnings, estimated_duration_seconds=seconds))
@@ -174,9 +188,10 @@ class Deploy:
             check = self.checker.verify if whole else self.checker.inspect
             report = await check(file.path, form.version)
             problems.extend(report.problems)
-        policy = caller.app.signature_policy
-        if policy == "required":
-            problems.append(cannot_verify())
+        judged = Judged()
+        if SIGNATURE not in {fault.entry for fault in form.faults}:
+            judged = await self.signatures.judge(form.signature, file.path if file else None, caller.app)
+        problems.extend(judged.problems)
         version = form.version or (report.version if report else None)
         existing = None
         if version is not None and "\x00" not in version:
@@ -185,8 +200,7 @@ class Deploy:
             problems.append(VERSION_EXISTS)
         if problems or file is None or report is None or version is None:
             raise self._faulty(problems, file, existing)
-        signature = "none" if form.signature is None else "ignored" if policy == "off" else "unverified"
-        return Checked(caller.account_id, app_id, form, file, version, report, signature)
+        return Checked(caller.account_id, app_id, form, file, version, report, judged)
 
     def _faulty(self, problems: list[Problem], file: StagedFile | None, existing: Existing | None) -> Refused:
         return faulty(problems, existing, self.answering.public_url, file.sha256 if file else None)
@@ -199,10 +213,12 @@ class Deploy:
             version=checked.version,
             sha256=checked.file.sha256,
             size_bytes=checked.file.size_bytes,
-            object_key=f"packages/{checked.account_id}/{checked.file.sha256}",
+            object_key=content_key(checked.account_id, checked.file.sha256),
             staging_key=checked.file.key,
             created_at=self.clock(),
-            signature=checked.signature,
+            signature=checked.judged.verdict,
+            signed_by=checked.judged.signed_by,
+            signing_key=checked.judged.signing_key,
             release_notes=checked.form.release_notes,
         )
 
@@ -214,4 +230,6 @@ def _package(checked: Checked, package_id: UUID) -> AcceptedPackage:
         size_bytes=checked.file.size_bytes,
         sha256=checked.file.sha256,
         warnings=[dumped(warning) for warning in checked.report.warnings],
+        signature=checked.judged.verdict,
+        signed_by=checked.judged.signed_by,
     )

@@ -14,15 +14,6 @@ VERSION_EXISTS = Problem(
 FORM_CODES = ("field_", "file_missing", "environment_")
 
 
-def cannot_verify() -> Problem:
-    return Problem(
-        code="signature_not_verifiable",
-        message="This app requires a signature, and signatures cannot be verified yet",
-        entry="signature",
-        hint="Set the app's signature_policy to optional until then.",
-    )
-
-
 def only_for_deploy(name: str) -> Problem:
     return Problem(code="field_unknown", message=f"Field {name} belongs to a deployment", entry=name)
 

@@ -3,13 +3,10 @@
 So whatever ends a request — a refusal, a crash, a commit of unknown outcome — what is still noted after a while may go.
 """
 
-import asyncio
-import time
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
-import structlog
 from sqlalchemy import delete, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -20,8 +17,6 @@ from pac.packages.tables import leftovers
 from pac.servicekit.clock import Clock
 from pac.servicekit.objects import Objects
 
-logger = structlog.get_logger(__name__)
-TEMPORARY = ("upload-*.apkg", "step-*.apkg")
 SWEEP_LIMIT = 500
 
 
@@ -83,39 +78,6 @@ class Leftovers:
             return list((await connection.execute(statement)).scalars())
 
 
-@dataclass(frozen=True)
-class Sweep:
-    """Removes what requests and crashes left: noted objects, unfinished multipart uploads, temporary files."""
-
-    leftovers: Leftovers
-    temp_dir: Path
-    interval_seconds: float
-    age: timedelta
-    name: str = "sweep"
-
-    async def run(self) -> None:
-        while True:
-            removed = await self.once()
-            if removed:
-                logger.info("leftovers_removed", count=removed)
-            await asyncio.sleep(self.interval_seconds)
-
-    async def once(self) -> int:
-        keys = [key for key in await self.leftovers.older_than(self.age) if await self.leftovers.sweep(key, self.age)]
-        uploads = await self.leftovers.objects.sweep_uploads(older_than=self.age)
-        files = await asyncio.to_thread(remove_old_files, self.temp_dir, self.age)
-        return len(keys) + uploads + files
-
-
 def remove_file(path: Path) -> None:
     """At once, not in a thread: it must also happen while we are being cancelled."""
     path.unlink(missing_ok=True)
-
-
-def remove_old_files(folder: Path, age: timedelta) -> int:
-    """Only files named as ours are, and only old ones: another process may be writing beside us."""
-    limit = time.time() - age.total_seconds()
-    old = [path for pattern in TEMPORARY for path in folder.glob(pattern) if path.stat().st_mtime < limit]
-    for path in old:
-        path.unlink(missing_ok=True)
-    return len(old)

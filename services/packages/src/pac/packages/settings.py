@@ -34,4 +34,5 @@ class Settings(ServiceSettings):
     relay_backlog_seconds: float = Field(default=2.0, gt=0)  # above it nobody waits for a decision
     download_seconds: int = Field(default=900, ge=10, le=86400)
     sweep_interval_seconds: float = Field(default=600.0, gt=0)
+    keep_unused_seconds: float = Field(default=86400.0, ge=0)  # bytes that no package needs; a retry may want them
     staging_age_seconds: float = Field(default=3600.0, ge=60)  # younger uploads may still be coming in

@@ -1,6 +1,6 @@
 """Reads and writes the rows of one app's packages: under the lock `app-<id>` in a transaction, or just to look."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -10,8 +10,9 @@ from sqlalchemy import Row, delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from pac.contracts.bodies.packages import Verdict
 from pac.packages.domain.versions import Holder, Place, Status
-from pac.packages.tables import apps, packages, release_notes, submissions, versions
+from pac.packages.tables import apps, packages, release_notes, signing_keys, submissions, versions
 
 
 def app_lock(app_id: UUID) -> str:
@@ -31,7 +32,9 @@ class NewPackage:
     object_key: str
     staging_key: str | None
     created_at: datetime
-    signature: str = "none"
+    signature: Verdict = "none"
+    signed_by: str | None = None
+    signing_key: str | None = None
     release_notes: str | None = None
 
 
@@ -54,11 +57,19 @@ class Shelf:
         statement = statement.on_conflict_do_update(index_elements=[apps.c.app_id], set_={"no": apps.c.no + 1})
         return int((await self.connection.execute(statement.returning(apps.c.no))).scalar_one())
 
-    async def mark_deleted(self) -> None:
-        statement = insert(apps).values(app_id=self.app_id, deleted=True)
-        await self.connection.execute(
-            statement.on_conflict_do_update(index_elements=[apps.c.app_id], set_={"deleted": True})
-        )
+    async def mark_deleted(self, at: datetime) -> None:
+        await self._change_app(deleted=True, deleted_at=at)
+
+    async def policy(self) -> str:
+        row = await self.app()
+        return "optional" if row is None else str(row.signature_policy)
+
+    async def put_policy(self, signature_policy: str) -> None:
+        await self._change_app(signature_policy=signature_policy)
+
+    async def _change_app(self, **values: Any) -> None:
+        statement = insert(apps).values(app_id=self.app_id, **values)
+        await self.connection.execute(statement.on_conflict_do_update(index_elements=[apps.c.app_id], set_=values))
 
     async def move_current(self, release: int, package_id: UUID, deployment_id: UUID) -> None:
         """Only to a higher release: completions of one app may be heard in any order."""
@@ -72,6 +83,14 @@ class Shelf:
             statement.on_conflict_do_update(
                 index_elements=[apps.c.app_id], set_=values, where=apps.c.current_release < release
             )
+        )
+
+    async def stop(self, release: int) -> None:
+        """Nothing up to this release runs. It may be heard before the completion that made it current."""
+        statement = insert(apps).values(app_id=self.app_id, stopped_release=release)
+        highest = func.greatest(apps.c.stopped_release, release)
+        await self.connection.execute(
+            statement.on_conflict_do_update(index_elements=[apps.c.app_id], set_={"stopped_release": highest})
         )
 
     # ---- versions ------------------------------------------------------------------------------------------------
@@ -149,10 +168,11 @@ class Shelf:
         where = submissions.c.deployment_id == deployment_id
         await self.connection.execute(update(submissions).where(where).values(**values))
 
-    async def open_deployments(self) -> list[UUID]:
-        columns = submissions.c
-        statement = select(columns.deployment_id).where((columns.app_id == self.app_id) & columns.open)
-        return list((await self.connection.execute(statement)).scalars())
+    async def open_deployments(self, limit: int = 10) -> Sequence[UUID]:
+        """The first of the app's that have not ended, in their order."""
+        mine = (submissions.c.app_id == self.app_id) & submissions.c.open
+        statement = select(submissions.c.deployment_id).where(mine).order_by(submissions.c.no).limit(limit)
+        return (await self.connection.execute(statement)).scalars().all()
 
     async def releases(self, limit: int) -> list[UUID]:
         """The deployments that became the app's current release, the last one first."""
@@ -184,6 +204,29 @@ class Shelf:
         )
         found: UUID | None = (await self.connection.execute(statement)).scalar_one_or_none()
         return found
+
+    # ---- signing keys --------------------------------------------------------------------------------------------
+
+    async def signing_keys(self) -> Sequence[Row[Any]]:
+        """In the order in which they came."""
+        mine = select(signing_keys).where(signing_keys.c.app_id == self.app_id)
+        order = (signing_keys.c.added_at, signing_keys.c.fingerprint)
+        return (await self.connection.execute(mine.order_by(*order))).all()
+
+    async def is_signer(self, fingerprint: str | None) -> bool:
+        mine = (signing_keys.c.app_id == self.app_id) & (signing_keys.c.fingerprint == fingerprint)
+        return (await self.connection.execute(select(signing_keys.c.fingerprint).where(mine))).one_or_none() is not None
+
+    async def put_signing_keys(self, keys: Sequence[Mapping[str, Any]]) -> None:
+        """These and no others. A key that was there keeps its `added_at`."""
+        fingerprints = [key["fingerprint"] for key in keys]
+        gone = (signing_keys.c.app_id == self.app_id) & signing_keys.c.fingerprint.not_in(fingerprints)
+        await self.connection.execute(delete(signing_keys).where(gone))
+        for key in keys:
+            statement = insert(signing_keys).values(app_id=self.app_id, **key)
+            again = {name: value for name, value in key.items() if name not in {"fingerprint", "added_at"}}
+            place = [signing_keys.c.app_id, signing_keys.c.fingerprint]
+            await self.connection.execute(statement.on_conflict_do_update(index_elements=place, set_=again))
 
 
 async def submission_row(connection: AsyncConnection, deployment_id: UUID) -> Row[Any] | None:

@@ -4,7 +4,7 @@ A claim whose holder looks open waits: the holder's end may have been said and n
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -81,7 +81,7 @@ class Submitting:
     ) -> Submitted:
         """Claims the version and says PackageSubmitted; `then` is done in the same transaction.
 
-        Raises VersionTaken, or Refused (404) for a deleted app.
+        Raises VersionTaken, or Refused: 404 for a deleted app, 409 if its signer may sign no more.
         """
         waited = False
         deadline = asyncio.get_running_loop().time() + self.holder_wait_seconds
@@ -89,7 +89,7 @@ class Submitting:
             stream = SUBMISSION.stream(deployment_id)
             async with self.log.transaction(stream, cause=cause, locks=[app_lock(new.app_id)]) as tx:
                 shelf = Shelf(tx.connection, new.app_id)
-                place = await self._place(shelf, new.version)
+                place = await self._place(shelf, new)
                 claimed = claim(place, overwrite=overwrite, waited=waited)
                 if claimed is Claim.TAKEN:
                     raise VersionTaken(await _existing(shelf, place))
@@ -137,13 +137,17 @@ class Submitting:
         *,
         described: dict[str, object],
         cause: Cause,
-        then: Callable[[AsyncConnection], Awaitable[None]] | None = None,
+        locks: Sequence[str],
+        then: Callable[[AsyncConnection], Awaitable[None]],
     ) -> None:
-        """A plain upload, validated and promoted: claims the version for good and says PackageUploaded."""
+        """A plain upload, validated and promoted: claims the version for good and says PackageUploaded.
+
+        `then` is done in the same transaction, which also holds `locks`.
+        """
         stream = PACKAGE.stream(new.package_id)
-        async with self.log.transaction(stream, cause=cause, locks=[app_lock(new.app_id)]) as tx:
+        async with self.log.transaction(stream, cause=cause, locks=[app_lock(new.app_id), *locks]) as tx:
             shelf = Shelf(tx.connection, new.app_id)
-            place = await self._place(shelf, new.version)
+            place = await self._place(shelf, new)
             if place != Place():
                 raise VersionTaken(await _existing(shelf, place))
             done = [step.value for step in OWN_STEPS]
@@ -160,13 +164,15 @@ class Submitting:
                 at=self.clock(),
             )
             await tx.decide(PACKAGE, new.package_id, command)
-            if then is not None:
-                await then(tx.connection)
+            await then(tx.connection)
 
-    async def _place(self, shelf: Shelf, version: str) -> Place:
+    async def _place(self, shelf: Shelf, new: NewPackage) -> Place:
+        """Under the app's lock: what was looked at before it may have changed meanwhile."""
         if await shelf.is_deleted():
             raise Refused(ErrorCode.NOT_FOUND)
-        return await shelf.place(version)
+        if new.signed_by is not None and not await shelf.is_signer(new.signed_by):
+            raise Refused(ErrorCode.CONFLICT, "The key that has signed this was removed at the same moment")
+        return await shelf.place(new.version)
 
     async def _sure(self, app_id: UUID, version: str, *, overwrite: bool) -> bool:
         """False when the version is free; else True, after the wait that its holder may need to end."""

@@ -39,6 +39,7 @@ def package_view(row: Row[Any], *, s3_url: str, notes: str | None, current: bool
         sha256=row.sha256,
         status=shown_status(row.status),
         signature=row.signature,
+        signed_by=row.signed_by,
         warnings=row.warnings,
         problems=row.problems,
         release_notes=notes,
@@ -49,8 +50,15 @@ def package_view(row: Row[Any], *, s3_url: str, notes: str | None, current: bool
 
 def whole_view(view: PackageView, row: Row[Any], told: Provenance | None) -> PackageView:
     """By itself: with all that is known of it."""
-    known = {"manifest": row.manifest, "metadata": row.metadata, "sbom": bill(row), "provenance": told}
+    known = {"manifest": row.manifest, "metadata": _metadata(row), "sbom": bill(row), "provenance": told}
     return view.model_copy(update=known)
+
+
+def _metadata(row: Row[Any]) -> dict[str, Any] | None:
+    if row.metadata is None:
+        return None
+    signature = {"verdict": row.signature, "signed_by": row.signed_by, "signing_key": row.signing_key}
+    return {**row.metadata, "signature": signature}
 
 
 def bill(row: Row[Any]) -> dict[str, Any] | None:

@@ -7,14 +7,15 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, assert_never
+from uuid import UUID
 
 import structlog
 from sqlalchemy import Row
 
 from pac.contracts.base import Step
 from pac.eventlog import EventLog, Job
-from pac.eventlog.crashpoints import reach
 from pac.packages.checker import Checker, Report
+from pac.packages.contents import Contents, refer_to
 from pac.packages.described import described, dumped
 from pac.packages.domain.submission import SUBMISSION, AnswerStep, Bad, Described, Finding, Stored, Valid
 from pac.packages.domain.versions import Status
@@ -22,7 +23,7 @@ from pac.packages.leftovers import Leftovers, note_in, remove_file
 from pac.packages.orders import Order, known_finding
 from pac.packages.shelf import Shelf, app_lock
 from pac.servicekit.clock import Clock
-from pac.servicekit.objects import ObjectMissing, Objects
+from pac.servicekit.objects import Objects
 
 logger = structlog.get_logger(__name__)
 
@@ -31,6 +32,7 @@ logger = structlog.get_logger(__name__)
 class Work:
     log: EventLog
     objects: Objects
+    contents: Contents
     leftovers: Leftovers
     checker: Checker
     temp_dir: Path
@@ -66,8 +68,9 @@ class Work:
                     return Bad(report.problems), {"status": Status.REJECTED, "problems": problems}
                 return Valid(), described(report)
             case Step.UPLOAD_TO_S3:
-                await promote(self.objects, package.staging_key, package.object_key, package.size_bytes)
-                return Stored(package.object_key), {"status": Status.STORED, "staging_key": None}
+                key, sha256 = package.object_key, package.sha256
+                note = await self.contents.promote(package.staging_key, key, sha256=sha256)
+                return Stored(key), {"status": Status.STORED, "staging_key": None, "note": note}
             case Step.GENERATE_METADATA:
                 # Validation has read every byte already and left its findings; else they are looked for again.
                 complete = package.metadata is not None and package.manifest is not None
@@ -79,10 +82,15 @@ class Work:
 
     async def _answer(self, job: Job, order: Order, finding: Finding, values: dict[str, Any]) -> str | None:
         """Work, answer and the end of the job, in one transaction. Gives the staged object that is not needed now."""
-        stream = SUBMISSION.stream(order.deployment_id)
+        stream, locks = SUBMISSION.stream(order.deployment_id), [app_lock(order.app_id)]
         unstaged: str | None = None
-        async with self.log.transaction(stream, cause=order.cause, locks=[app_lock(order.app_id)]) as tx:
+        note: UUID | None = values.pop("note", None)
+        if note is not None and isinstance(finding, Stored):
+            locks.append(self.contents.lock(finding.object_key))
+        async with self.log.transaction(stream, cause=order.cause, locks=locks) as tx:
             await job.done(tx)
+            if note is not None:
+                await refer_to(tx.connection, note)
             shelf = Shelf(tx.connection, order.app_id)
             submission = await shelf.submission(order.deployment_id)
             assert submission is not None
@@ -118,13 +126,3 @@ class Work:
             yield path
         finally:
             remove_file(path)
-
-
-async def promote(objects: Objects, staging_key: str, object_key: str, size_bytes: int) -> None:
-    """Copies the staged object to its content address; one that is there already holds the same bytes."""
-    with suppress(ObjectMissing):
-        if (await objects.head(object_key)).size_bytes == size_bytes:
-            return
-    reach("promotion.before_copy")
-    await objects.copy(staging_key, object_key, size_bytes=size_bytes)
-    reach("promotion.after_copy")

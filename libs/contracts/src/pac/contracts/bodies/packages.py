@@ -1,13 +1,17 @@
 """The bodies of packages' API, and of an accepted deployment: the specification's, with fields added."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 from uuid import UUID
 
-from pydantic import WithJsonSchema
+from pydantic import Field, WithJsonSchema
 
 from pac.contracts.api import Reply, Request, Sparse
 from pac.contracts.base import Moment, Sha256
 
+SIGNING_KEYS_MAX: Final = 10
+SIGNING_KEY_MAX_CHARACTERS: Final = 64 * 1024
+# Of a signature: not given; not looked at, by the app's policy; given, and no key is there to verify it; good.
+Verdict = Literal["none", "ignored", "unverified", "verified"]
 ShownStatus = Literal["uploading", "stored", "superseded", "rejected", "deleted"]
 # As the service has kept it: what a problem is, is decided once, by the check.
 Finding = Annotated[
@@ -36,7 +40,10 @@ class Provenance(Sparse):
 
 
 class PackageView(Sparse):
-    """One package in a list or by itself; `manifest` and what follows it only by itself. `sbom` is CycloneDX 1.6."""
+    """One package in a list or by itself; `manifest` and what follows it only by itself. `sbom` is CycloneDX 1.6.
+
+    `signed_by`: fingerprint of the app's key that has signed it.
+    """
 
     id: UUID
     version: str
@@ -45,7 +52,8 @@ class PackageView(Sparse):
     created_at: Moment
     sha256: str
     status: ShownStatus
-    signature: str
+    signature: Verdict
+    signed_by: str | None = None
     warnings: list[Finding]
     problems: list[Finding] | None = None
     release_notes: str | None = None
@@ -81,6 +89,8 @@ class AcceptedPackage(Reply):
     status: ShownStatus = "uploading"
     sha256: str
     warnings: list[Finding]
+    signature: Verdict = "none"
+    signed_by: str | None = None
 
 
 class Tracking(Reply):
@@ -111,6 +121,8 @@ class DryRunPackage(Reply):
     version: str
     size_bytes: int
     sha256: str
+    signature: Verdict = "none"
+    signed_by: str | None = None
 
 
 class DryRunReply(Reply):
@@ -124,3 +136,42 @@ class DryRunReply(Reply):
 
 class DeletedReply(Reply):
     message: str = "Package deleted successfully"
+
+
+# ---- who may sign ----------------------------------------------------------------------------------------------------
+
+
+class SigningKeysChange(Request):
+    """All of the app's keys, armored and public; whichever is not among them signs nothing more."""
+
+    keys: Annotated[
+        list[Annotated[str, Field(min_length=1, max_length=SIGNING_KEY_MAX_CHARACTERS)]],
+        Field(max_length=SIGNING_KEYS_MAX),
+    ]
+
+
+class SubkeyView(Reply):
+    """The primary key itself, or a subkey of it, that may sign."""
+
+    fingerprint: str
+    created_at: Moment
+    expires_at: Moment | None
+
+
+class SigningKeyView(Reply):
+    """`user_ids` is what the key says of itself; nobody has checked it. `added_at`: first seen here."""
+
+    fingerprint: str
+    user_ids: list[str]
+    created_at: Moment
+    expires_at: Moment | None
+    signing: list[SubkeyView]
+    added_at: Moment
+
+
+class SigningKeysReply(Reply):
+    keys: tuple[SigningKeyView, ...]
+
+
+class SigningKeysDeletedReply(Reply):
+    message: str = "Signing keys deleted successfully"

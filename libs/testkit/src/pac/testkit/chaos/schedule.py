@@ -10,10 +10,12 @@ from pac.eventlog.crashpoints import POINTS
 SEED = "PAC_CHAOS_SEED"
 # Reached only when a message comes too early, which one of the tests brings about on purpose.
 BROUGHT_ABOUT = ("parking.before_insert", "parking.after_insert", "parking.before_delete")
+# Reached only by bytes that nobody has needed for a day: the tests of packages crash there.
+OF_A_DAY = ("collection.before_delete", "collection.after_delete")
 # Where every deployment comes by more than once.
 OFTEN = ("execute.", "transaction.", "relay.in", "offsets.", "projection.", "reserve.")
 # Where some deployments never come by: those that fail, those whose upload is refused.
-SELDOM = ("parking.", "release.", "unstaging.")
+SELDOM = ("parking.", "release.", "unstaging.", "collection.")
 
 
 def seed_of() -> int:
@@ -52,8 +54,8 @@ def a_few_points(random: Random, *, limit: int) -> list[Armed]:
 
 
 def points_of(random: Random, *, limit: int | None = None) -> dict[str, list[Armed]]:
-    """Which service is to crash where, one point after the other; all points, or `limit` of them drawn."""
-    left = [name for name in POINTS if name not in BROUGHT_ABOUT]
+    """Which service is to crash where, one after the other; all points that deployments reach, or `limit` of them."""
+    left = [name for name in POINTS if name not in BROUGHT_ABOUT + OF_A_DAY]
     random.shuffle(left)
     schedule: dict[str, list[Armed]] = {}
     for point in left[:limit]:

@@ -1,18 +1,19 @@
-"""Which release of its app a deployment became: what a rollback goes back along.
+"""Which release of its app a deployment became: what a rollback goes back along. Up to which one an app is stopped.
 
 Of those that completed before, only the current one is known: a rollback without `to` finds what comes after.
 """
 
 from alembic import op
 
-revision = "packages_0003"
-down_revision = "packages_0002"
+revision = "packages_0005"
+down_revision = "packages_0004"
 branch_labels = None
 depends_on = None
 
 
 def upgrade() -> None:
     op.execute("ALTER TABLE state.submissions ADD COLUMN release integer")
+    op.execute("ALTER TABLE state.apps ADD COLUMN stopped_release integer NOT NULL DEFAULT 0")
     op.execute("""
         UPDATE state.submissions AS mine SET release = apps.current_release
         FROM state.apps WHERE apps.current_deployment_id = mine.deployment_id""")

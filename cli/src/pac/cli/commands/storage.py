@@ -1,0 +1,53 @@
+"""`pac storage unused`: the bytes that packages would remove now. It only looks; packages itself removes them."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pac.cli.databases import Service, ServiceDatabase, databases
+from pac.cli.output import Format, Output, StateDir, expected, say, say_json, say_table
+
+if TYPE_CHECKING:
+    from pac.packages.unused import Unused
+
+DAY_SECONDS = 86400.0  # the service's own default
+LOOK_MAX = 100_000
+storage = typer.Typer(no_args_is_help=True, help="The bytes of packages.")
+
+
+@storage.command("unused")
+@expected
+def unused(
+    *,
+    keep_seconds: Annotated[
+        float,
+        typer.Option(
+            "--keep-seconds", envvar="PACKAGES_KEEP_UNUSED_SECONDS", min=0, help="How long unused bytes are kept."
+        ),
+    ] = DAY_SECONDS,
+    state_dir: StateDir = None,
+    output: Output = Format.TABLE,
+) -> None:
+    """What would go now, and how many bytes that is. Nothing is removed."""
+    [database] = databases(state_dir, Service.PACKAGES)
+    found = asyncio.run(_unused(database, keep_seconds))
+    size_bytes = sum(one.size_bytes for one in found)
+    if output is Format.JSON:
+        objects = [
+            {"key": one.key, "size_bytes": one.size_bytes, "package_ids": [str(each) for each in one.package_ids]}
+            for one in found
+        ]
+        say_json({"objects": objects, "count": len(objects), "size_bytes": size_bytes})
+        return
+    say_table(("key", "size_bytes", "packages"), [(one.key, one.size_bytes, len(one.package_ids)) for one in found])
+    say(f"{len(found)} objects, {size_bytes} bytes would go")
+
+
+async def _unused(database: ServiceDatabase, keep_seconds: float) -> "list[Unused]":
+    from pac.packages.unused import unused as look  # noqa: PLC0415 (slow to import)
+
+    since = datetime.now(UTC) - timedelta(seconds=keep_seconds)
+    async with database.opened() as opened, opened.reading() as connection:
+        return await look(connection, since, limit=LOOK_MAX)
