@@ -6,6 +6,7 @@ from pac.cli.commands import (
     account,
     bench,
     deploy,
+    dev,
     dlq,
     doctor,
     log,
@@ -39,6 +40,7 @@ def build() -> typer.Typer:
     app.add_typer(dlq.dlq, name="dlq")
     app.command("build")(package.build)
     app.command("check")(package.check)
+    app.command("dev")(dev.dev)
     app.command("deploy")(deploy.deploy)
     app.command("watch")(deploy.watch)
     app.command("rollback")(releases.rollback)
