@@ -6,6 +6,7 @@ from pac.cli.commands import (
     account,
     bench,
     deploy,
+    dev,
     dlq,
     doctor,
     log,
@@ -41,6 +42,7 @@ def build() -> typer.Typer:
     app.command("build")(package.build)
     app.command("check")(package.check)
     app.add_typer(storage.storage, name="storage")
+    app.command("dev")(dev.dev)
     app.command("deploy")(deploy.deploy)
     app.command("watch")(deploy.watch)
     app.command("rollback")(releases.rollback)

@@ -5,6 +5,7 @@ import json
 import secrets
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -18,6 +19,7 @@ from pac.runtime_notifier.environments import Environments
 from pac.runtime_notifier.errands import Facts
 from pac.servicekit.objects import Objects
 from pac.servicekit.sealing import public_key_of
+from pac.testkit.dev import pac_dev
 from pac.testkit.precedence import CASES, EXPECTED, all_layers, dotenv_text, seen_in, values_of
 
 TELLS = "import os\n\ndef handler():\n    return dict(os.environ)\n"
@@ -33,10 +35,15 @@ class Hands:
     packages: Any
     make_folder: Any
     objects: Objects
+    tmp_path: Path
+
+    def folder(self) -> Path:
+        made: Path = self.make_folder(main=TELLS, env=dotenv_text())
+        return made
 
     async def seen_by_an_agent(self, environ: Mapping[str, str], request: Mapping[str, str]) -> Mapping[str, str]:
         runtime = await self.start_runtime(environ)
-        folder = self.make_folder(main=TELLS, env=dotenv_text())
+        folder = self.folder()
         package = self.packages.put("/p.apkg", write_package(folder, folder.with_suffix(".apkg")).read_bytes())
         await runtime.deploy("d-1", package, environment=request)
         assert (await runtime.settled("d-1"))["healthy"]
@@ -53,8 +60,8 @@ class Stored:
 
 
 @pytest.fixture
-def hands(start_runtime: Any, packages: Any, make_folder: Any, objects: Objects) -> Hands:
-    return Hands(start_runtime, packages, make_folder, objects)
+def hands(start_runtime: Any, packages: Any, make_folder: Any, objects: Objects, tmp_path: Path) -> Hands:
+    return Hands(start_runtime, packages, make_folder, objects, tmp_path)
 
 
 async def the_function(_hands: Hands) -> Mapping[str, str]:
@@ -79,7 +86,17 @@ async def the_local_runtime(hands: Hands) -> Mapping[str, str]:
     return await hands.seen_by_an_agent({**BASE, **STATIC}, values_of(Layer.REQUEST))
 
 
-@pytest.mark.parametrize("user", [the_function, the_server, the_local_runtime])
+async def pac_dev_of_its_folder(hands: Hands) -> Mapping[str, str]:
+    request = hands.tmp_path / "request.env"
+    request.write_text("".join(f"{key}={value}\n" for key, value in values_of(Layer.REQUEST).items()))
+    environ = {**STATIC, **values_of(Layer.BASE)}
+    async with pac_dev(hands.folder(), "--env", str(request), cache=hands.tmp_path / "cache", **environ) as dev:
+        await dev.says("serves")
+        seen: Mapping[str, str] = await dev.invoke()
+        return seen
+
+
+@pytest.mark.parametrize("user", [the_function, the_server, the_local_runtime, pac_dev_of_its_folder])
 async def test_the_strongest_layer_that_gives_a_variable_wins(
     user: Callable[[Hands], Awaitable[Mapping[str, str]]], hands: Hands
 ) -> None:

@@ -30,6 +30,16 @@ CHILD = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"],
 async def handler(action, context):
     return {"pids": [os.getpid(), os.getppid(), CHILD.pid]}
 """
+WAITS = """
+import asyncio
+from pathlib import Path
+
+async def handler(action, context):
+    print("waits", flush=True)
+    while not Path(context).exists():
+        await asyncio.sleep(0.01)
+    return "answered"
+"""
 SPINS = "import os\nimport time\n\ndef handler():\n    return os.getpid()\n\nwhile True:\n    pass\n"
 
 
@@ -208,6 +218,25 @@ async def test_a_later_deployment_of_the_app_replaces_the_first(
     ]
     status, answer = await runtime.post("/deployments/d-1/invoke", {"action": "tell", "context": {}})
     assert (status, answer) == (503, {"error": "HTTPException", "message": "Deployment is not healthy"})
+
+
+async def test_what_was_asked_before_another_takes_over_is_answered(
+    runtime: Any, packages: Any, make_folder: Any, tmp_path: Path, until: Any
+) -> None:
+    await runtime.deploy("d-1", put(packages, make_folder, tmp_path, "one", main=WAITS))
+    assert (await runtime.settled("d-1"))["healthy"]
+    go = runtime.state.parent / "go"  # where agents with users of their own can look
+    asked = asyncio.create_task(runtime.invoke("d-1", "wait", str(go)))
+
+    async def waits() -> bool | None:
+        return (await runtime.get("/deployments/d-1/logs"))[1]["lines"] != [] or None
+
+    await until(waits)
+    await runtime.deploy("d-2", put(packages, make_folder, tmp_path, "two", main=TELLS))
+    await runtime.settled("d-1", "stopping")
+    go.touch()
+    assert (await asked)["response"] == "answered"
+    await runtime.settled("d-1", "stopped")
 
 
 async def test_stop_ends_the_agent_and_all_it_started(

@@ -7,14 +7,13 @@ import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from types import CodeType, FrameType
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
 from pac.agentkit.apkg.verification import verify
 from pac.agentkit.providers import NoProvider
 from pac.agentkit.runtime.deployment import Status
-from pac.agentkit.runtime.download import Downloader
 from pac.agentkit.runtime.faults import DeploymentFailed
 from pac.agentkit.runtime.fleet import Fleet
 from pac.agentkit.runtime.isolation import Isolation
@@ -41,7 +40,7 @@ class Given:
     def __init__(self, data: bytes | None) -> None:
         self.data = data
 
-    async def fetch(self, _url: str, _sha256: str | None, target: Path) -> None:
+    async def fetch(self, _request: DeployRequest, target: Path) -> None:
         if self.data is None:
             raise DeploymentFailed("no such package")
         target.write_bytes(self.data)
@@ -60,7 +59,7 @@ def fleet_of(tmp_path: Path) -> FleetOf:
             settings=Settings.model_validate({"secret": "s", "state_dir": tmp_path / "state", **more}),
             places=places,
             isolation=isolation,
-            downloader=cast("Downloader", Given(data)),
+            source=Given(data),
             venvs=Venvs(places.venvs, isolation, {}, None, 1.0),
             provider=NoProvider(),
             base={},

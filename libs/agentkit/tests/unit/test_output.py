@@ -51,3 +51,8 @@ def test_the_last_error_is_the_last_line_that_says_something(tmp_path: Path) -> 
     for stream, text in (("stderr", b"ValueError: no\n"), ("stderr", b"  \n"), ("stdout", b"bye\n")):
         output.add(stream, text)
     assert output.last_error() == "ValueError: no"
+
+
+def test_what_is_public_stays_and_the_last_name_of_a_value_counts() -> None:
+    redactor = Redactor.of({"USER": "someone", "A": "hidden"}, {"B": "hidden"}, public="/home/someone/agents/1/app")
+    assert redactor.clean("/home/someone: hidden") == "/home/someone: [B]"

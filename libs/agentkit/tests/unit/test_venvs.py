@@ -1,5 +1,6 @@
 """Which requirements share an environment, and what is said when they cannot be had."""
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,18 @@ def test_comments_and_blank_lines_do_not_make_another_environment() -> None:
 def test_another_requirement_or_python_does() -> None:
     keys = {venvs().key("httpx>=0.28"), venvs().key("httpx>=0.27"), venvs("3.12.1").key("httpx>=0.28"), venvs().key("")}
     assert len(keys) == 4
+
+
+def test_what_nobody_asked_for_is_forgotten(tmp_path: Path) -> None:
+    made = Venvs(tmp_path, Isolation("/usr/bin/python3", "3.11.7", None), {}, None, 1.0)
+    for name in ("used", "unused"):
+        (made.made / name / "bin").mkdir(parents=True)
+        (tmp_path / f"{name}.complete").touch()
+        (tmp_path / f"{name}.txt").touch()
+    made._locks["used"] = asyncio.Lock()
+    made.forget_unused()
+    assert {path.name for path in tmp_path.iterdir()} == {"made", "used.complete", "used.txt"}
+    assert [path.name for path in made.made.iterdir()] == ["used"]
 
 
 @pytest.mark.parametrize(

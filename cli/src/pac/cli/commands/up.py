@@ -3,7 +3,6 @@
 import asyncio
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -16,6 +15,7 @@ import typer
 from pac.cli.context import state_dir_of, status_of
 from pac.cli.local.errors import Expected
 from pac.cli.output import Format, Output, StateDir, complain, expected, say, say_json, say_table
+from pac.cli.stopping import Asked
 
 READY_LINE = "\0ready"
 BURY_SECONDS = 5.0
@@ -99,7 +99,7 @@ async def _foreground(folder: Path, *, fresh: bool, replicas: int, on_ready: Cal
     begun = time.monotonic()
     pac = LocalPac(folder, os.environ, say, replicas)
     Running(state).announce()
-    asked = _signals()
+    asked = Asked.by_signals()
     starting = asyncio.create_task(pac.start())
     stopping = asyncio.create_task(asked.first.wait())
     await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
@@ -115,13 +115,7 @@ async def _foreground(folder: Path, *, fresh: bool, replicas: int, on_ready: Cal
             await asyncio.wait({stopping}, timeout=BURY_SECONDS)
             orphans.bury([one.pid for one in pac.supervisor.status() if one.pid is not None])
     say("stopping")
-    hurry = asyncio.create_task(asked.second.wait())
-    ending = asyncio.create_task(_end(starting, pac.stop))
-    await asyncio.wait({hurry, ending}, return_when=asyncio.FIRST_COMPLETED)
-    if not ending.done():
-        await pac.supervisor.kill_all()
-    await ending
-    hurry.cancel()
+    await asked.ended(_end(starting, pac.stop), pac.supervisor.kill_all)
     orphans.end_all()
     say("stopped")
     return 0
@@ -131,24 +125,6 @@ async def _end(starting: "asyncio.Task[None]", stop: Callable[[], Any]) -> None:
     starting.cancel()
     await asyncio.gather(starting, return_exceptions=True)
     await stop()
-
-
-class _Asked:
-    """To stop once: in order. Twice: at once."""
-
-    def __init__(self) -> None:
-        self.first, self.second = asyncio.Event(), asyncio.Event()
-
-    def stop(self) -> None:
-        (self.second if self.first.is_set() else self.first).set()
-
-
-def _signals() -> _Asked:
-    asked = _Asked()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        loop.add_signal_handler(number, asked.stop)
-    return asked
 
 
 def _detach(folder: Path, *, fresh: bool, replicas: int) -> int:

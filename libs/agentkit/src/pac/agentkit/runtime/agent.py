@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import socket
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -114,15 +115,26 @@ class Agent:
             raise DeploymentFailed(one_line(f"The agent failed to start: {self.output.redactor.clean(str(said))}"))
 
     async def stop(self, grace_seconds: float) -> None:
-        """SIGTERM to all of it, then the guard ends what is left, then SIGKILL. Returns when it is gone."""
+        """Waits for answers on their way, then SIGTERM to all of it, then the guard ends what is left, then SIGKILL.
+
+        Answers and SIGTERM share the grace. Returns when it is gone.
+        """
+        begun = time.monotonic()
+        if self._waiting:
+            await asyncio.wait(set(self._waiting.values()), timeout=grace_seconds)
         with contextlib.suppress(ProcessLookupError, PermissionError):
             if not self.ended.is_set():
                 os.killpg(self.process.pid, signal.SIGTERM)
-        if not await self._ends_within(grace_seconds):
+        left_seconds = grace_seconds - (time.monotonic() - begun)
+        if not await self._ends_within(max(left_seconds, FLUSH_SECONDS)):
             self._cut_lifeline()
             if not await self._ends_within(END_SECONDS):
                 kill_group(self.process.pid)
                 await self.ended.wait()
+
+    def kill(self) -> None:
+        """The guard ends all of it at once; `ended` tells when."""
+        self._cut_lifeline()
 
     async def _ends_within(self, seconds: float) -> bool:
         with contextlib.suppress(TimeoutError):

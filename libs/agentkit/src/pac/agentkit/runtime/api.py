@@ -4,7 +4,7 @@ import hmac
 import json
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from aiohttp import web
 from aiohttp.typedefs import Middleware
@@ -30,13 +30,20 @@ class Answer(Exception):  # noqa: N818 - an answer that ends the handling, not a
         self.body = body
 
 
+class Check(Protocol):
+    def __call__(self, request: web.Request) -> None:
+        """Answer to whoever may not ask."""
+
+
 @dataclass(frozen=True)
 class Guard:
     """Every path but the two of health asks for the bearer secret."""
 
     secret: bytes = field(repr=False)
 
-    def check(self, request: web.Request) -> None:
+    def __call__(self, request: web.Request) -> None:
+        if request.path in OPEN_PATHS:
+            return
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
         if scheme.lower() != "bearer" or not token:
             raise Answer(401, error_body("Missing or invalid Authorization header"))
@@ -44,12 +51,11 @@ class Guard:
             raise Answer(403, error_body("Invalid runtime secret"))
 
 
-def middleware(guard: Guard) -> Middleware:
+def middleware(check: Check) -> Middleware:
     @web.middleware
     async def answered(request: web.Request, handler: Handler) -> web.StreamResponse:
         try:
-            if request.path not in OPEN_PATHS:
-                guard.check(request)
+            check(request)
             return await handler(request)
         except Answer as answer:
             return web.json_response(answer.body, status=answer.status)
@@ -65,7 +71,10 @@ def middleware(guard: Guard) -> Middleware:
 
 @dataclass(frozen=True)
 class Api:
+    """`find`: the deployment that an id in a path means; NotFound."""
+
     fleet: Fleet
+    find: Callable[[str], Deployment]
 
     async def deploy(self, request: web.Request) -> web.Response:
         key = request.headers.get("Idempotency-Key")
@@ -120,7 +129,7 @@ class Api:
         return web.json_response({"status": "ready", "agents_have_own_users": isolated})
 
     def _deployment(self, request: web.Request) -> Deployment:
-        return self.fleet.get(request.match_info["deployment_id"])
+        return self.find(request.match_info["deployment_id"])
 
 
 async def _read(request: web.Request, model: type[Model]) -> Model:

@@ -120,12 +120,12 @@ def run_agent(config: dict[str, Any]) -> None:
     try:
         handler = load(config["entrypoint"])
     except BaseException as error:  # noqa: BLE001 - SystemExit at import is a failed start too
-        traceback.print_exception(error)
+        show(error, config["root"])
         sys.stderr.flush()
         control.sendall(line({"failed": told(error, config["root"])}))
         os._exit(1)
     control.sendall(line({"ready": True}))
-    asyncio.run(serve(control, handler, config["answer_bytes"]))
+    asyncio.run(serve(control, handler, config))
     os._exit(0)
 
 
@@ -140,9 +140,19 @@ def load(entrypoint: str) -> Callable[..., Any]:
     return handler
 
 
+def show(error: BaseException, root: str) -> None:
+    """The traceback from the agent's first line on: what is before is ours. Without a line of the agent, no frames."""
+    frame = error.__traceback__
+    while frame is not None and not frame.tb_frame.f_code.co_filename.startswith(root + os.sep):
+        frame = frame.tb_next
+    traceback.print_exception(type(error), error, frame)
+
+
 def told(error: BaseException, root: str) -> str:
     """The last line of the traceback, and where in the package it came from."""
     last = traceback.format_exception_only(error)[-1].strip()
+    if isinstance(error, SyntaxError) and str(error.filename).startswith(root + os.sep):
+        return f"{last} ({os.path.relpath(str(error.filename), root)}, line {error.lineno})"
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
         if frame.filename.startswith(root + os.sep):
             return f"{last} ({os.path.relpath(frame.filename, root)}, line {frame.lineno})"
@@ -153,7 +163,8 @@ def line(message: dict[str, object]) -> bytes:
     return json.dumps(message, allow_nan=False).encode() + b"\n"
 
 
-async def serve(control: socket.socket, handler: Callable[..., Any], answer_bytes: int) -> None:
+async def serve(control: socket.socket, handler: Callable[..., Any], config: dict[str, Any]) -> None:
+    answer_bytes: int = config["answer_bytes"]
     control.settimeout(0)
     reader, writer = await asyncio.open_connection(sock=control, limit=answer_bytes)
     pool = concurrent.futures.ThreadPoolExecutor(HANDLER_THREADS, thread_name_prefix="handler")
@@ -174,7 +185,7 @@ async def serve(control: socket.socket, handler: Callable[..., Any], answer_byte
         except asyncio.CancelledError:
             raise
         except BaseException as error:  # noqa: BLE001 - whatever the agent raises is its answer
-            traceback.print_exception(error)
+            show(error, config["root"])
             send({"id": request["id"], "error": traceback.format_exception_only(error)[-1].strip()})
 
     while data := await reader.readline():

@@ -4,6 +4,7 @@ import asyncio
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from pac.agentkit.environment import Explanation
 from pac.agentkit.runtime.agent import Agent
 from pac.agentkit.runtime.output import Output
 from pac.agentkit.runtime.wire import DeployRequest
@@ -33,7 +34,11 @@ MESSAGES = {
 
 @dataclass
 class Deployment:
-    """`number` counts deployments in the order given; of one app, the highest that is healthy serves."""
+    """`number` counts deployments in the order given; of one app, the highest that is healthy serves.
+
+    `change` is set at the next move, or when all is over; then another takes its place. Take it before what it is about
+    is looked at, or without an await between.
+    """
 
     number: int
     request: DeployRequest
@@ -42,11 +47,13 @@ class Deployment:
     message: str | None = MESSAGES[Status.PENDING]
     answers: bool = False
     agent: Agent | None = None
+    explained: tuple[Explanation, ...] = ()  # of the environment that the agent was last started with
     task: asyncio.Task[None] | None = None
     stop_reason: str | None = None
     slot: int | None = None
     ending: bool = False  # it is being cleaned up, which nothing may cut short
     ended: asyncio.Event = field(default_factory=asyncio.Event)
+    change: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
     def id(self) -> str:
@@ -69,3 +76,13 @@ class Deployment:
         self.status = status
         self.message = message if message is not None else MESSAGES.get(status)
         self.answers = status is Status.HEALTHY
+        self._tell()
+
+    def over(self) -> None:
+        """Nothing of it is left."""
+        self.ended.set()
+        self._tell()
+
+    def _tell(self) -> None:
+        self.change.set()
+        self.change = asyncio.Event()

@@ -12,6 +12,7 @@ import aiohttp
 from yarl import URL
 
 from pac.agentkit.runtime.faults import DeploymentFailed, shown_url
+from pac.agentkit.runtime.wire import DeployRequest
 
 CHUNK_BYTES = 1024 * 1024
 PAUSE_SECONDS = 0.5
@@ -43,8 +44,11 @@ class Downloader:
     attempts: int
     timeout_seconds: float
 
-    async def fetch(self, url: str, sha256: str | None, target: Path) -> None:
+    async def fetch(self, request: DeployRequest, target: Path) -> None:
         """Leaves the package at `target`; the caller removes the file, also after DeploymentFailed."""
+        url, sha256 = request.package_url, request.package_sha256
+        if url is None:
+            raise DeploymentFailed("packageUrl is required")
         if origin_of(url) not in self.origins:
             raise DeploymentFailed(f"Packages are not fetched from this origin: {shown_url(url)}")
         found = await self._attempts(url, target)

@@ -2,21 +2,23 @@
 
 import asyncio
 import itertools
+import os
 import shutil
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 import structlog
 
-from pac.agentkit.environment import BadEnvironment, Layers, merge
+from pac.agentkit.environment import BASE_NAMES, BadEnvironment, Layers, allowed, explain, merge
 from pac.agentkit.providers import ProviderFailed, SecretsProvider
 from pac.agentkit.runtime.agent import Agent, Start, start_agent
 from pac.agentkit.runtime.deployment import Deployment, Status
-from pac.agentkit.runtime.download import Downloader
 from pac.agentkit.runtime.faults import DeploymentFailed
 from pac.agentkit.runtime.isolation import Isolation
-from pac.agentkit.runtime.output import Output, Redactor
+from pac.agentkit.runtime.output import Listen, Output, Redactor, unheard
 from pac.agentkit.runtime.places import Places
 from pac.agentkit.runtime.settings import Settings
 from pac.agentkit.runtime.unpack import Unpacked, unpack
@@ -27,22 +29,33 @@ logger = structlog.get_logger(__name__)
 
 CALM_SECONDS = 600.0
 MISSED_PINGS = 2
+SESSION_NAMES = ("USER", "LOGNAME", "HOSTNAME", "TERM", "COLORTERM", "LANGUAGE", "LC_*", "XDG_*")
 
 
 class NotFound(Exception):  # noqa: N818 - it says what happened, as a name
     """No deployment of this id."""
 
 
+class Source(Protocol):
+    """Where packages come from."""
+
+    async def fetch(self, request: DeployRequest, target: Path) -> None:
+        """Leaves the package at `target`; the caller removes the file, also after DeploymentFailed."""
+
+
 @dataclass(frozen=True)
 class Fleet:
+    """`base`: what agents inherit of the starting process. `listen` hears every line that agents print."""
+
     settings: Settings
     places: Places
     isolation: Isolation
-    downloader: Downloader
+    source: Source
     venvs: Venvs
     provider: SecretsProvider
-    base: dict[str, str] = field(repr=False)
+    base: Mapping[str, str] = field(repr=False)
     turns: asyncio.Semaphore
+    listen: Listen = unheard
     deployments: dict[str, Deployment] = field(default_factory=dict)
     _numbers: "itertools.count[int]" = field(default_factory=lambda: itertools.count(1))
 
@@ -52,7 +65,7 @@ class Fleet:
             return known
         self._forget_oldest()
         number = next(self._numbers)
-        output = Output(self.places.log(number), self.settings.agent_log_bytes)
+        output = Output(self.places.log(number), self.settings.agent_log_bytes, self.listen)
         deployment = Deployment(number, request, output)
         self.deployments[deployment.id] = deployment
         deployment.task = asyncio.create_task(self._run(deployment), name=f"deployment-{number}")
@@ -79,6 +92,14 @@ class Fleet:
         running = [d.task for d in self.deployments.values() if d.task is not None and not d.task.done()]
         if running:
             await asyncio.wait(running)
+
+    async def kill(self) -> None:
+        """Ends all agents at once, without the grace that a stop gives them."""
+        agents = [deployment.agent for deployment in self.deployments.values() if deployment.agent is not None]
+        for agent in agents:
+            agent.kill()
+        for agent in agents:
+            await agent.ended.wait()
 
     async def _run(self, deployment: Deployment) -> None:
         try:
@@ -109,17 +130,14 @@ class Fleet:
         if deployment.stop_reason is not None:
             deployment.moved(Status.STOPPED, deployment.stop_reason)
             logger.info("deployment_stopped", deployment_id=deployment.id, reason=deployment.stop_reason)
-        deployment.ended.set()
+        deployment.over()
 
     async def _prepare(self, deployment: Deployment) -> tuple[Unpacked, Path]:
-        request = deployment.request
-        if request.package_url is None:
-            raise DeploymentFailed("packageUrl is required")
         deployment.slot = self._free_slot()
         package = self.places.download(deployment.number)
         deployment.moved(Status.DOWNLOADING)
         try:
-            await self.downloader.fetch(request.package_url, request.package_sha256, package)
+            await self.source.fetch(deployment.request, package)
             deployment.moved(Status.LOADING)
             user = self.isolation.agent(deployment.slot)
             root = await asyncio.to_thread(self.places.make_agent, deployment.number, user)
@@ -169,7 +187,11 @@ class Fleet:
             environment = merge(layers)
         except (ProviderFailed, BadEnvironment) as fault:
             raise DeploymentFailed(f"The agent is not started: {fault}") from None
-        deployment.output.redactor = Redactor.of(layers.request, layers.provider, layers.dotenv)
+        deployment.explained = explain(layers)
+        # A traceback tells the agent's own path: no value that is part of it is a secret.
+        deployment.output.redactor = Redactor.of(
+            _hidden(base), layers.dotenv, layers.provider, layers.request, public=str(unpacked.root)
+        )
         user = self.isolation.agent(deployment.slot or 0)
         limits = {
             "RLIMIT_CORE": 0,
@@ -228,6 +250,18 @@ class Fleet:
         for deployment in over[: max(0, len(over) - self.settings.remembered + 1)]:
             del self.deployments[deployment.id]
             deployment.output.remove()
+
+
+def _hidden(base: Mapping[str, str]) -> dict[str, str]:
+    """What was inherited may be a secret too; paths are none, and neither is who and where we are."""
+    public = allowed(base, (*BASE_NAMES, *SESSION_NAMES))
+    return {key: value for key, value in base.items() if key not in public and not _is_place(value)}
+
+
+def _is_place(value: str) -> bool:
+    """A path that exists, or a list of them. A secret may begin with a slash, too."""
+    first = value.partition(os.pathsep)[0]
+    return os.path.isabs(first) and os.path.exists(first)  # noqa: PTH110, PTH117 - what is too long is no path here
 
 
 async def _unpacked(package: Path, root: Path, user: int | None) -> Unpacked:

@@ -13,6 +13,10 @@ PROBE_SECONDS = 20.0
 OLDEST = (3, 11)
 
 
+class NoPython(RuntimeError):  # noqa: N818 - it says what is missing, as a name
+    """Agents cannot be started: no Python that is new enough can be."""
+
+
 @dataclass(frozen=True)
 class Isolation:
     """`first_uid` None: agents share the runtime's own user, and `reason` says why."""
@@ -32,7 +36,7 @@ class Isolation:
 
 
 async def choose(configured: str | None, first_uid: int, readable: Path) -> Isolation:
-    """`readable`: a file that agents must be able to read. RuntimeError when no Python is usable at all."""
+    """`readable`: a file that agents must be able to read. NoPython when none is usable at all."""
     pythons = (configured,) if configured else candidates()
     reason = None
     if os.geteuid() != 0:
@@ -47,7 +51,7 @@ async def choose(configured: str | None, first_uid: int, readable: Path) -> Isol
     for python in pythons:
         if version := await _probe(python, None, readable):
             return Isolation(python, version, None, reason)
-    raise RuntimeError(f"No usable Python (3.11 or newer) among: {', '.join(pythons)}")
+    raise NoPython(f"No usable Python (3.11 or newer) among: {', '.join(pythons)}")
 
 
 def candidates() -> tuple[str, ...]:

@@ -1,7 +1,7 @@
 """What an agent prints: kept bounded in memory and in one file, with the values it was given taken out."""
 
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,9 +20,10 @@ class Redactor:
     names: Mapping[str, str] = field(repr=False)
 
     @classmethod
-    def of(cls, *layers: Mapping[str, str]) -> "Redactor":
+    def of(cls, *layers: Mapping[str, str], public: str = "") -> "Redactor":
+        """Of a value in several layers the name in the last one counts. What is part of `public` stays as it is."""
         parts = ((part.strip(), key) for layer in layers for key, value in layer.items() for part in value.splitlines())
-        known = {part: key for part, key in parts if len(part) >= SHORTEST_SECRET}
+        known = {part: key for part, key in parts if len(part) >= SHORTEST_SECRET and part not in public}
         return cls(dict(sorted(known.items(), key=lambda item: -len(item[0]))))
 
     def clean(self, text: str) -> str:
@@ -39,12 +40,20 @@ class Line:
     text: str
 
 
+Listen = Callable[[Line], None]
+
+
+def unheard(_line: Line) -> None:
+    """Where nobody reads along."""
+
+
 @dataclass
 class Output:
     """The ring that is shown, and the file (with one older half) that stays for the operator."""
 
     path: Path
     limit_bytes: int
+    listen: Listen = unheard
     redactor: Redactor = field(default_factory=lambda: Redactor({}))
     _ring: deque[Line] = field(default_factory=deque)
     _ring_bytes: int = 0
@@ -58,6 +67,7 @@ class Output:
         while self._ring_bytes > RING_BYTES and len(self._ring) > 1:
             self._ring_bytes -= len(self._ring.popleft().text) + 1
             self._dropped = True
+        self.listen(line)
         return line
 
     def keep(self, lines: Iterable[Line]) -> None:

@@ -8,6 +8,7 @@ from importlib import resources
 from pathlib import Path
 
 PRIVATE, PASSAGE, READABLE = 0o700, 0o711, 0o644
+PASSING = ("downloads", "logs", "agents")
 
 
 class AlreadyRunning(Exception):  # noqa: N818 - it says what happened, as a name
@@ -67,14 +68,19 @@ class Places:
         except OSError:
             os.close(lock)
             raise AlreadyRunning(str(self.root)) from None
-        for name in ("downloads", "logs", "agents"):
-            shutil.rmtree(self.root / name, ignore_errors=True)
+        self.empty()
+        for name in PASSING:
             (self.root / name).mkdir(PRIVATE)
         source = resources.files("pac.agentkit.runtime").joinpath("bootstrap.py").read_bytes()
         self.bootstrap.unlink(missing_ok=True)
         self.bootstrap.write_bytes(source)
         self.bootstrap.chmod(READABLE)
         return lock
+
+    def empty(self) -> None:
+        """Only virtual environments stay: they are what takes long to make."""
+        for name in PASSING:
+            shutil.rmtree(self.root / name, ignore_errors=True)
 
     def let_users_pass(self) -> None:
         """Agents with users of their own must be able to walk to their folder, and see nothing on the way."""

@@ -67,7 +67,7 @@ class Venvs:
         """The folder of an environment that holds the requirements; DeploymentFailed when they cannot be had."""
         name = self.key(requirements)
         path = self.made / name
-        complete = self.folder / f"{name}{COMPLETE}"
+        complete = self._complete(name)
         async with self._locks.setdefault(name, asyncio.Lock()):
             if not complete.exists() or not path.exists():
                 await asyncio.to_thread(_remove, path)
@@ -79,13 +79,27 @@ class Venvs:
                     raise
         return path
 
+    def forget_unused(self) -> None:
+        """Removes those that nobody has asked for since we began. Blocking."""
+        for path in self.made.iterdir():
+            if path.name not in self._locks:
+                self._complete(path.name).unlink(missing_ok=True)
+                self._listed(path.name).unlink(missing_ok=True)
+                _remove(path)
+
+    def _complete(self, name: str) -> Path:
+        return self.folder / f"{name}{COMPLETE}"
+
+    def _listed(self, name: str) -> Path:
+        return self.folder / f"{name}.txt"
+
     async def _make(self, path: Path, requirements: str) -> None:
         lines = wanted_lines(requirements)
         create = await self._run(path.parent, *self._create(path, with_pip=bool(lines) and self.uv is None))
         if create.code != 0:
             raise DeploymentFailed(f"The virtual environment cannot be made: {first_reason(create)}")
         if lines:
-            listed = self.folder / f"{path.name}.txt"
+            listed = self._listed(path.name)
             await asyncio.to_thread(listed.write_text, "\n".join(lines) + "\n", encoding="utf-8")
             listed.chmod(0o644)
             install = await self._run(path, *self._install(path, listed))

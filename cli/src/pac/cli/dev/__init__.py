@@ -1,0 +1,1 @@
+"""`pac dev`: an agent's folder, packed and run as the local runtime runs packages, anew at each change."""
