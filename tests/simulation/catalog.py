@@ -40,6 +40,8 @@ class Law(StrEnum):
     CANCEL = "a cancel is answered otherwise than the table of states says"
     SERVES_ELSE = "at rest the runtime serves something else than the current release"
     DELETED_RUNS = "a deleted app runs"
+    STOPPED_RUNS = "a stopped app runs"
+    PINNED = "a deployment of a pinned app became current"
     ABORTED_RUNS = "an aborted deployment runs for ever"
     BOOKS = "the books say that something else serves than what does"
     PENDING = "a wire is pending for ever"

@@ -45,6 +45,7 @@ from .mutants import (
     OVERWRITES,
     PACKAGES,
     QUIET,
+    ROLLBACKS,
     Hub,
     Mutant,
     hub_without,
@@ -58,6 +59,7 @@ Events = Sequence[DeploymentEvent]
 CLAIMS: Sequence[Profile] = (QUIET | {"deploy": 4, "cancel": 4},)
 IN_VAIN: Sequence[Profile] = (QUIET | {"deploy": 1, "cancel": 2, "cancel_in_vain": 1},)
 HANGS: Sequence[Profile] = (QUIET | {"deploy": 1, "fail": 2},)
+STOPS: Sequence[Profile] = (QUIET | {"deploy": 2, "stop": 2},)
 DELETES: Sequence[Profile] = (QUIET | {"deploy": 2, "stored": 1, "delete": 2},)
 ONE, NARROW = Setting(sign_up_credits=2), Setting(apps=2, parallel=1)
 
@@ -224,6 +226,11 @@ def still_pending(app: App, wire_id: str) -> App:
     return app
 
 
+def not_stopped(app: App, release: int) -> App:
+    del release
+    return app
+
+
 BILLING = billing_tables.__name__
 FAULTS = (
     Mutant("the end does not wait for credits", [Law.FAILED_HELD], rules=hub_without(ends_without_credits)),
@@ -266,6 +273,8 @@ FAULTS = (
         {hub_tables.__name__ + ".HOLDING_A_SLOT": frozenset({"processing"})},
         setting=NARROW,
     ),
+    Mutant("a pin is not looked at", [Law.PINNED], rules=Rules(looks_at_pins=False), profiles=ROLLBACKS),
+    Mutant("a stop is not heard", [Law.STOPPED_RUNS], {NOTIFIER + "running.stopped": not_stopped}, profiles=STOPS),
     Mutant("a cancel never comes too late", [Law.ABORTED_TOO_LATE], rules=Rules(hub=always_cancels), profiles=CANCELS),
     Mutant("a cancel is never refused", [Law.CANCEL], rules=Rules(hub=shrugs)),
     Mutant("capture is asked with the runtime", [Law.CAPTURED_TOO_EARLY], rules=hub_without(pays_with_the_runtime)),

@@ -10,7 +10,7 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from pac.contracts.deployments import DeploymentCompleted, DeploymentEvent, DeploymentStarted
-from pac.deployments.domain import HOLDING_A_SLOT, OPEN, Deployment
+from pac.deployments.domain import HOLDING_A_SLOT, OPEN, AppState, Deployment
 from pac.deployments.queue import Queue, row_of
 from pac.deployments.slots import Dispatcher, Waiting
 from pac.eventlog import Cause, Transaction
@@ -28,16 +28,19 @@ class App:
     current_release: int = 0
     current_no: int = 0
     deleted: bool = False
+    pinned_to: UUID | None = None
+    stopped_release: int = 0
 
 
 @dataclass
 class Tables:
-    """`overtakes`, `frees_at_abort` and `numbers_releases`: rules that are SQL, to be switched off."""
+    """`overtakes`, `frees_at_abort`, `numbers_releases`, `looks_at_pins`: rules that are SQL, to be switched off."""
 
     journal: Journal
     overtakes: bool = True
     frees_at_abort: bool = True
     numbers_releases: bool = True
+    looks_at_pins: bool = True
     queue: Rows[UUID, dict[str, Any]] = field(init=False)
     apps: Rows[UUID, App] = field(init=False)
     turns: Rows[UUID, datetime] = field(init=False)
@@ -125,9 +128,17 @@ class MemoryQueue(Queue):
         mine = [row for row in self.tables.queue.values() if row["agent_app_id"] == agent_app_id]
         return [row["deployment_id"] for row in sorted(mine, key=lambda row: row["no"]) if row["status"] in ends]
 
-    async def next_release(self, tx: Transaction, agent_app_id: UUID) -> int:
+    async def next_release(self, tx: Transaction, agent_app_id: UUID) -> tuple[int, bool]:
         del tx
-        return self.tables.app(agent_app_id).last_release + 1 if self.tables.numbers_releases else 1
+        app = self.tables.app(agent_app_id)
+        release = app.last_release + 1 if self.tables.numbers_releases else 1
+        return release, app.pinned_to is not None and self.tables.looks_at_pins
+
+    async def record_app(self, tx: Transaction, agent_app_id: UUID, now: AppState) -> None:
+        del tx
+        self.tables.apps[agent_app_id] = replace(
+            self.tables.app(agent_app_id), pinned_to=now.pinned_to, stopped_release=now.stopped_release
+        )
 
     def _start(self, event: DeploymentStarted) -> None:
         app = self.tables.app(event.agent_app_id)

@@ -5,9 +5,10 @@ from uuid import UUID
 
 from pac.billing.books import Balance, Book
 from pac.billing.domain import Status as HoldStatus
-from pac.contracts.base import Event, Step
+from pac.contracts.base import Event, Source, Step
 from pac.contracts.billing import CreditsCaptured, CreditsGranted, CreditsRefused, CreditsReleased, CreditsReserved
 from pac.contracts.deployments import (
+    AppReleased,
     DeploymentAborted,
     DeploymentCancelled,
     DeploymentCompleted,
@@ -47,6 +48,7 @@ class Laws:
     current: dict[UUID, DeploymentCompleted] = field(default_factory=dict)
     history: dict[UUID, list[DeploymentCompleted]] = field(default_factory=dict)
     may_still_complete: dict[UUID, frozenset[UUID]] = field(default_factory=dict)  # per app deleted, at the hub
+    pinned: set[UUID] = field(default_factory=set)
     granted: dict[UUID, int] = field(default_factory=dict)
     orders: Orders = field(init=False)
 
@@ -55,7 +57,7 @@ class Laws:
 
     # ---- during -----------------------------------------------------------------------------------------------------
 
-    def said(self, envelope: Envelope[Event]) -> None:
+    def said(self, envelope: Envelope[Event]) -> None:  # noqa: C901 - one case an event
         event = envelope.event
         if envelope.source == self.services.hub.log.service.value:
             self.world.must(envelope.stream not in self.ended, Law.AFTER_THE_END, event.type)
@@ -79,6 +81,8 @@ class Laws:
             case DeploymentCompleted():
                 self.ended.add(envelope.stream)
                 self._completed(event)
+            case AppReleased(agent_app_id=app_id):
+                self.pinned.discard(app_id)
             case PackageWithdrawn(package_id=package_id, freed=True):
                 self._withdrawn(package_id)
             case _:
@@ -148,10 +152,17 @@ class Laws:
         stored = row.status not in GONE and Step.UPLOAD_TO_S3.value in row.done
         must(stored, Law.COMPLETED_GONE, row.status)
         must(event.object_key in self.services.packages.tables.objects, Law.COMPLETED_WITHOUT_BYTES)
+        source = self.services.hub.now(deployment_id).submission.source
+        if app_id in self.pinned and source is not Source.ROLLBACK:
+            must(not event.current, Law.PINNED)
+        self._gone_app(app_id, deployment_id)
+        if not event.current:
+            return
+        if source is Source.ROLLBACK:
+            self.pinned.add(app_id)
         must(deployment_id in self.orders.ready, Law.COMPLETED_UNREADY)
         if (before := self.current.get(app_id)) is not None:
             must(before.no < event.no, Law.OVERTAKEN)
-        self._gone_app(app_id, deployment_id)
         self.current[app_id] = event
         self.history.setdefault(app_id, []).append(event)
 

@@ -21,6 +21,7 @@ class AppRow:
     is_deleted: bool
     current: UUID | None
     current_release: int
+    stopped_release: int
     serving: str | None
 
 
@@ -59,7 +60,8 @@ class MemoryFleet(Fleet):
             for of, delivery, _ in self.tables.deliveries.values()
             if of == app_id and (delivery.is_open or delivery.deployment_id in wanted)
         }
-        return App(row.is_known, row.is_deleted, row.current, row.current_release, row.serving, deliveries, wires)
+        shared = {name: getattr(row, name) for name in AppRow.__dataclass_fields__}
+        return App(**shared, deliveries=deliveries, wires=wires)
 
     async def facts(self, tx: Transaction, deployment_id: UUID) -> Facts:
         del tx
@@ -70,9 +72,7 @@ class MemoryFleet(Fleet):
 
     async def _save_app(self, tx: Transaction, app_id: UUID, before: App, after: App) -> None:
         del tx, before
-        self.tables.apps[app_id] = AppRow(
-            after.is_known, after.is_deleted, after.current, after.current_release, after.serving
-        )
+        self.tables.apps[app_id] = AppRow(**{name: getattr(after, name) for name in AppRow.__dataclass_fields__})
 
     async def _add_delivery(self, tx: Transaction, app_id: UUID, delivery: Delivery, facts: Facts) -> None:
         del tx

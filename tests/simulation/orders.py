@@ -6,7 +6,7 @@ from uuid import UUID
 
 from pac.contracts.base import Event, Step
 from pac.contracts.billing import CreditsCaptured
-from pac.contracts.deployments import DeploymentAborted, StepCompleted, StepFailed, StepStarted
+from pac.contracts.deployments import DeploymentAborted, DeploymentStarted, StepCompleted, StepFailed, StepStarted
 from pac.contracts.packages import PackageDescribed, PackageRejected, PackageStored, PackageValidated
 from pac.contracts.runtime_notifier import RuntimeFailed, RuntimeReady
 
@@ -40,13 +40,18 @@ class Orders:
     services: Services
     asked: set[tuple[UUID, Step, int]] = field(default_factory=set)
     ready: set[UUID] = field(default_factory=set)
+    pinned: set[UUID] = field(default_factory=set)  # of pinned apps: no runtime is asked for them
     settled: set[UUID] = field(default_factory=set)  # past the point of no return
 
     def said(self, event: Event) -> None:
         must = self.world.must
         match event:
+            case DeploymentStarted(deployment_id=one, pinned=True):
+                self.pinned.add(one)
             case StepStarted(deployment_id=one, step=step, attempt=attempt):
                 self.asked.add((one, step, attempt))
+                if one in self.pinned and step is Step.FINALIZE:
+                    self.settled.add(one)
             case StepCompleted(deployment_id=one, step=Step.NOTIFY_RUNTIME):
                 self.settled.add(one)
             case DeploymentAborted(deployment_id=one) | StepFailed(deployment_id=one):

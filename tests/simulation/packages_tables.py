@@ -74,6 +74,7 @@ class Submission:
     jobs: Sequence[str] = ()
     started_at: datetime | None = None
     completed_at: datetime | None = None
+    release: int | None = None
 
 
 @dataclass

@@ -23,6 +23,8 @@ BUDGET = {
     "stored": 0,
     "retry": 0,
     "rollback": 0,
+    "unpin": 0,
+    "stop": 0,
     "cancel": 1,
     "cancel_in_vain": 1,  # before the hub knows of it, or after its end
     "delete": 0,
@@ -128,6 +130,10 @@ class Possible:
             found += [("upload", app, version) for app in apps for version in VERSIONS]
         if left["rollback"]:
             found += [("rollback", app) for app in apps if len(self.laws.history.get(UUID(app), ())) > 1]
+        if left["unpin"]:
+            found += [("unpin", app) for app in apps if hub.tables.app(UUID(app)).pinned_to]
+        if left["stop"]:
+            found += [("stop", app) for app in apps if hub.tables.app(UUID(app)).current_release]
         if left["delete_app"]:
             late = {str(row["agent_app_id"]) for one, row in hub.tables.queue.items() if self._is_late(one, row)}
             found += [("delete_app", app) for app in apps if app in late or not left["delete_late"]]

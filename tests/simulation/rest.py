@@ -102,7 +102,10 @@ class Rest:
             row = notifier.tables.apps.get(app_id)
             books = row.serving if row is not None else None
             current, live = self.laws.current.get(app_id), app_id in self.services.gateway.live
-            if current is not None and live:
+            stopped = current is not None and current.release <= self.services.hub.tables.app(app_id).stopped_release
+            if stopped and notifier.runtime.local:
+                self.world.must(not running, Law.STOPPED_RUNS)
+            if current is not None and live and not stopped:
                 serves = notifier.tables.wires[books][1].deployment_id if books in running and books else None
                 self.world.must(serves == current.deployment_id, Law.SERVES_ELSE)
             if notifier.runtime.local:

@@ -23,6 +23,8 @@ PROFILES: tuple[Profile, ...] = (
     {"deploy": 2, "delete_app": 1, "cancel": 0},
     {"deploy": 3, "stored": 1, "rollback": 2, "cancel": 0, "fail": 0, "timeout": 0, "replay": 0},
     {"deploy": 3, "rollback": 1, "retry": 1, "timeout": 2, "delete": 1, "grant": 1},
+    {"deploy": 4, "rollback": 1, "unpin": 1, "stop": 1, "cancel": 0, "fail": 0, "timeout": 0, "replay": 0},
+    {"deploy": 3, "stop": 2, "rollback": 1, "timeout": 2, "forget": 1, "at_runtime": 1},
     {"deploy": 2, "forget": 1, "timeout": 2, "fail": 2},
     {"deploy": 2, "fail": 3, "timeout": 3, "wake": 2, "at_runtime": 1, "stubborn": 1},
     {"deploy": 2, "upload": 1, "stored": 2, "poison": 1},

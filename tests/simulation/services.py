@@ -12,7 +12,8 @@ from pac.contracts.base import Event
 from pac.contracts.errors import Refused
 from pac.contracts.topics import ServiceName
 from pac.deployments.consumers import Consumers as HubConsumers
-from pac.deployments.domain import CancelDeployment, Deployment, Policy, decider
+from pac.deployments.domain import APP as APP_STATE
+from pac.deployments.domain import CancelDeployment, Deployment, Policy, ReleaseApp, StopApp, decider
 from pac.deployments.slots import Limits
 from pac.deployments.sweeper import Sweeper
 from pac.eventlog import Cause, Decider, Job
@@ -47,6 +48,7 @@ class Rules:
     guards_release: bool = True
     frees_slot_at_abort: bool = True
     overtakes: bool = True
+    looks_at_pins: bool = True
     keeps_bytes: bool = True
     rollback_waits: bool = True
     delete_looks: bool = True
@@ -101,7 +103,11 @@ class Hub:
     def __init__(self, world: World, rules: Rules, setting: Setting) -> None:
         self.world = world
         self.tables = hub_tables.Tables(
-            world.journal, rules.overtakes, rules.frees_slot_at_abort, rules.numbers_releases
+            world.journal,
+            rules.overtakes,
+            rules.frees_slot_at_abort,
+            rules.numbers_releases,
+            rules.looks_at_pins,
         )
         self.log = MemoryLog(world, ServiceName.DEPLOYMENTS, self.tables)
         self.decider = rules.hub(decider(POLICY))
@@ -124,6 +130,17 @@ class Hub:
             "runtime-notifier": real.on_runtime_event,
         }
         self.consumer = Consumer(world, self.log, handlers, rules.early_limit)
+
+    def set_app(self, app_id: UUID, command: ReleaseApp | StopApp) -> None:
+        """As `…/release` and `…/stop` do."""
+
+        async def decided() -> None:
+            async with self.log.transaction(APP_STATE.stream(app_id), cause=Cause("user", app_id)) as tx:
+                events, after = await tx.decide(APP_STATE, app_id, command)
+                if events:
+                    await self.queue.record_app(tx, app_id, after.state)
+
+        finished(decided())
 
     def now(self, deployment_id: UUID) -> Deployment:
         now: Deployment = self.log.recorded(self.decider, self.decider.stream(deployment_id)).state

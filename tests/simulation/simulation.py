@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
+from pac.deployments.domain import ReleaseApp, StopApp
 from pac.eventlog import StaleLease
 
 from .catalog import Law
@@ -127,6 +128,15 @@ class Simulation:
 
     def _rollback(self, app: str) -> None:
         self.users.rollback(UUID(app))
+
+    def _unpin(self, app: str) -> None:
+        account_id = self.services.gateway.account_of[UUID(app)]
+        self.services.hub.set_app(UUID(app), ReleaseApp(account_id, UUID(app), self.world.now))
+
+    def _stop(self, app: str) -> None:
+        hub, account_id = self.services.hub, self.services.gateway.account_of[UUID(app)]
+        release = hub.tables.app(UUID(app)).current_release
+        hub.set_app(UUID(app), StopApp(account_id, UUID(app), release, self.world.now))
 
     def _delete_app(self, app: str) -> None:
         for row in self.services.hub.tables.queue.values():

@@ -22,8 +22,8 @@ from .stage import Stage, opened
 SEEDS = int(os.environ.get("PAC_SIMULATION_SEEDS", "300"))
 FIRST = int(os.environ.get("PAC_SIMULATION_FIRST", "0"))
 ENOUGH, MANY = 300, 10_000
-KINDS = """deploy upload stored retry_of rollback cancel cancel_in_vain delete delete_app grant expire forget poison
-    timeout replay retry crash crash_at late"""
+KINDS = """deploy upload stored retry_of rollback unpin stop cancel cancel_in_vain delete delete_app grant expire forget
+    poison timeout replay retry crash crash_at late"""
 RUNNING = "validate_package upload_to_s3 generate_metadata notify_runtime finalizing aborting"
 MEETS = {
     *(f"cancel {state}" for state in f"absent undecided held {RUNNING} completed failed cancelled rejected".split()),

@@ -112,6 +112,34 @@ async def test_a_process_that_never_turns_ready_is_ended(supervisor: Supervisor,
     assert supervisor.status() == []
 
 
+@pytest.mark.parametrize("hears", [True, False])
+async def test_what_lives_on_and_is_not_ready_any_more_gets_another_life(
+    supervisor: Supervisor, tmp_path: Path, *, hears: bool
+) -> None:
+    """As a Postgres that was told to end once its clients have left, and lets no new ones in."""
+    deaf = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); "
+    one = spec(tmp_path, "one", PAUSE if hears else deaf + PAUSE, ready_timeout_seconds=2, stop_timeout_seconds=0.1)
+    await supervisor.start(one)
+    pid = pid_of(supervisor, "one")
+    (tmp_path / "one.ready").unlink()
+    assert await until(lambda: pid_of(supervisor, "one") not in (None, pid), 10)
+    await supervisor.wait_ready("one", timeout_seconds=10)
+    assert [one.restarts for one in supervisor.status()] == [1]
+
+
+async def test_what_waits_for_another_is_let_wait(supervisor: Supervisor, tmp_path: Path) -> None:
+    """Nor is a life ended that has not been ready yet: what it does first may take its time."""
+    needed = spec(tmp_path, "needed")
+    one = spec(tmp_path, "one", after=("needed",), ready_timeout_seconds=2)
+    await supervisor.start(needed, one)
+    pid = pid_of(supervisor, "one")
+    for sign in ("needed.ready", "one.ready"):
+        (tmp_path / sign).unlink()
+    assert not await until(lambda: pid_of(supervisor, "one") != pid, 2.5)
+    (tmp_path / "needed.ready").touch()
+    assert await until(lambda: pid_of(supervisor, "one") not in (None, pid), 10)
+
+
 async def test_a_program_that_does_not_exist_is_an_expected_failure(supervisor: Supervisor, tmp_path: Path) -> None:
     missing = ProcessSpec("one", ("/nonexistent/program",), {}, tmp_path, tmp_path / "one.log")
     with pytest.raises(StartFailed, match="cannot be executed"):

@@ -2,7 +2,20 @@
 
 import typer
 
-from pac.cli.commands import account, bench, deploy, dlq, doctor, log, operate, package, projections, up, verify
+from pac.cli.commands import (
+    account,
+    bench,
+    deploy,
+    dlq,
+    doctor,
+    log,
+    operate,
+    package,
+    projections,
+    releases,
+    up,
+    verify,
+)
 
 
 def build() -> typer.Typer:
@@ -28,6 +41,9 @@ def build() -> typer.Typer:
     app.command("check")(package.check)
     app.command("deploy")(deploy.deploy)
     app.command("watch")(deploy.watch)
+    app.command("rollback")(releases.rollback)
+    app.command("release")(releases.release)
+    app.command("stop")(releases.stop)
     app.command("verify")(verify.verify)
     app.command("bench")(bench.bench)
     return app

@@ -8,6 +8,7 @@ from pac.contracts.base import SealedEnvironment, Source, Step
 from pac.contracts.packages import PackageSubmitted
 from pac.contracts.topics import ServiceName
 from pac.deployments.domain import (
+    APP,
     AbandonDeployment,
     CancelDeployment,
     CheckDeadline,
@@ -17,12 +18,15 @@ from pac.deployments.domain import (
     FailStep,
     FundDeployment,
     OvertakeDeployment,
+    PinApp,
     QueueDeployment,
     RefuseCredits,
     RejectPackage,
+    ReleaseApp,
     SettleCredits,
     SettlePackage,
     StartDeployment,
+    StopApp,
     decider,
 )
 from pac.testkit.golden import Story
@@ -113,7 +117,28 @@ def cancelled(at: datetime) -> CancelDeployment:
 
 NOTIFYING = (queued(), held, started, *(done(step) for step in PACKAGE_STEPS))
 
+
+def app_story(*moves: Any) -> Story:
+    at = [NOON + timedelta(seconds=2 * number) for number in range(len(moves))]
+    return Story(ServiceName.DEPLOYMENTS, APP, AGENT, [move(now) for move, now in zip(moves, at, strict=True)])
+
+
+def pinned(at: datetime) -> PinApp:
+    return PinApp(OWNER, AGENT, ID, at)
+
+
 STORIES = {
+    "appstate-pinned": app_story(pinned),
+    "appstate-released-and-stopped": app_story(
+        pinned, lambda at: ReleaseApp(OWNER, AGENT, at), lambda at: StopApp(OWNER, AGENT, 12, at)
+    ),
+    "deployment-of-a-pinned-app": story(
+        queued(),
+        held,
+        lambda at: StartDeployment(ID, 12, at, pinned=True),
+        *(done(step) for step in PACKAGE_STEPS),
+        captured,
+    ),
     "deployment-undecided": story(queued()),
     "deployment-held": story(queued(), held),
     "deployment-processing": story(*NOTIFYING),

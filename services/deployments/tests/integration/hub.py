@@ -155,7 +155,9 @@ class Hub:
             case Step.NOTIFY_RUNTIME:
                 await self.says(RuntimeReady(**ids, agent_app_id=self.apps[deployment_id], attempt=attempt))
             case Step.FINALIZE:
-                await self.says(CreditsCaptured(**ids, amount=2, attempt=attempt))
+                source = (await self.state(deployment_id)).submission.source
+                amount = 0 if source is Source.ROLLBACK else 2
+                await self.says(CreditsCaptured(**ids, amount=amount, attempt=attempt))
 
     async def completed(self, deployment_id: UUID) -> None:
         """Of one that has started: every neighbour answers what is left."""
@@ -212,7 +214,8 @@ class Hub:
         """state.queue says exactly what the fold of every stream says."""
         streams = defaultdict[str, list[DeploymentEvent]](list)
         for placed in await self.events():
-            streams[placed.stream].append(placed.event)  # type: ignore[arg-type] # only deployments are here
+            if placed.stream.startswith("deployment-"):
+                streams[placed.stream].append(placed.event)  # type: ignore[arg-type] # by its stream
         folds = [self.decider.fold(events) for events in streams.values()]
         expected = {fold.submission.deployment_id: row_of(fold) for fold in folds if fold.ended_at is None}
         found = {

@@ -11,10 +11,11 @@ from uuid import UUID, uuid4
 from aiohttp import ClientResponse
 from aiohttp.test_utils import TestClient, TestServer
 
-from pac.contracts.identity import IDENTITY_HEADER, REQUEST_ID_HEADER, Caller, Scope
+from pac.contracts.identity import IDENTITY_HEADER, REQUEST_ID_HEADER, AppClaim, Caller, Scope
 from pac.contracts.topics import ServiceName
 from pac.deployments.api import Api, StatsCache
 from pac.deployments.app import routes_of
+from pac.deployments.apps import Apps
 from pac.deployments.events import Events
 from pac.deployments.followers import Followers
 from pac.deployments.history import History
@@ -39,10 +40,11 @@ class Served:
     followers: Followers
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
 
-    def signed(self, method: str, path: str, account: UUID | None) -> dict[str, str]:
+    def signed(self, method: str, path: str, account: UUID | None, app: UUID | None = None) -> dict[str, str]:
         if account is None:
             return {}
-        caller = Caller(actor="key-1", account_id=account, scopes=frozenset({Scope.READ, Scope.DEPLOY}))
+        about = None if app is None else AppClaim(id=app, signature_policy="optional")
+        caller = Caller(actor="key-1", account_id=account, scopes=frozenset({Scope.READ, Scope.DEPLOY}), app=about)
         request_id, audience = str(uuid4()), ServiceName.DEPLOYMENTS
         token = self.signer.sign(caller, audience=audience, method=method, path=path, request_id=request_id)
         return {REQUEST_ID_HEADER: request_id, IDENTITY_HEADER: token}
@@ -53,10 +55,11 @@ class Served:
         path: str,
         account: UUID | None = None,
         *,
+        app: UUID | None = None,
         headers: Mapping[str, str] | None = None,
         **more: Any,
     ) -> tuple[int, Json, Any]:
-        sent = self.signed(method, path, account) | dict(headers or {})
+        sent = self.signed(method, path, account, app) | dict(headers or {})
         async with self.client.request(method, path, headers=sent, **more) as response:
             body = await response.read()
             return response.status, json.loads(body) if body else {}, response.headers
@@ -95,7 +98,7 @@ async def serving(
     events = Events(history, followers, heartbeat_seconds)
     verifier = IdentityVerifier.from_base64(ServiceName.DEPLOYMENTS, signer.public_key_base64)
     app = build_http(
-        routes_of(api, events),
+        routes_of(api, events, Apps(hub.log, hub.queue, hub.clock)),
         verifier=verifier,
         metrics=Metrics(),
         stopping=stopping,

@@ -67,8 +67,8 @@ def funded() -> DeploymentFunded:
     return DeploymentFunded(**IDS, at=NOON, due_at=NOON + timedelta(hours=24))
 
 
-def started(release: int = 3) -> DeploymentStarted:
-    return DeploymentStarted(**IDS, at=NOON, agent_app_id=APP, release=release)
+def started(release: int = 3, *, pinned: bool = False) -> DeploymentStarted:
+    return DeploymentStarted(**IDS, at=NOON, agent_app_id=APP, release=release, pinned=pinned)
 
 
 def step_started(step: Step, attempt: int = 1, at: datetime = NOON, object_key: str | None = None) -> StepStarted:

@@ -8,11 +8,13 @@ from pac.contracts.base import Outcome, Source, Step
 from pac.contracts.deployments import (
     DeploymentAborted,
     DeploymentCancelled,
+    DeploymentCompleted,
     DeploymentEvent,
     DeploymentFailed,
     DeploymentPartSettled,
     DeploymentRejected,
     DeploymentStarted,
+    StepCompleted,
     StepFailed,
     StepStarted,
 )
@@ -201,6 +203,35 @@ def test_steps_done_for_the_package_are_skipped_and_a_runtime_never_is() -> None
     history = (queued(tuple(Step), Source.ROLLBACK), funded())
     _, first = given(DEPLOYMENT, *history).when(StartDeployment(ID, 3, NOON)).then_types(DeploymentStarted, StepStarted)
     assert first == step_started(Step.NOTIFY_RUNTIME, object_key=STAGED)
+
+
+def test_of_a_pinned_app_it_is_stored_and_paid_and_neither_runs_nor_becomes_current() -> None:
+    pinned = (*HELD, started(pinned=True), step_started(Step.VALIDATE_PACKAGE))
+    given(DEPLOYMENT, *HELD).when(StartDeployment(ID, 3, NOON, pinned=True)).then(*pinned[-2:])
+    stored = (*HELD, started(pinned=True), step_started(Step.GENERATE_METADATA))
+    paying = step_started(Step.FINALIZE)
+    answered = CompleteStep(ID, Step.GENERATE_METADATA, 1, NOON)
+    _, last = given(DEPLOYMENT, *stored).when(answered).then_types(StepCompleted, StepStarted)
+    assert isinstance(last, StepStarted)
+    assert last.step is Step.FINALIZE
+    finalizing = (*stored, step_completed(Step.GENERATE_METADATA), paying)
+    given(DEPLOYMENT, *finalizing).when(CancelDeployment(ID, NOON)).then_refused(ErrorCode.TOO_LATE)
+    _, end = (
+        given(DEPLOYMENT, *finalizing)
+        .when(CompleteDeployment(ID, 1, NOON))
+        .then_types(StepCompleted, DeploymentCompleted)
+    )
+    assert isinstance(end, DeploymentCompleted)
+    assert not end.current
+
+
+def test_a_rollback_of_a_pinned_app_runs_and_becomes_current() -> None:
+    history = (queued(tuple(Step), Source.ROLLBACK), funded())
+    start = StartDeployment(ID, 3, NOON, pinned=True)
+    begun, first = given(DEPLOYMENT, *history).when(start).then_types(DeploymentStarted, StepStarted)
+    assert first == step_started(Step.NOTIFY_RUNTIME, object_key=STAGED)
+    assert isinstance(begun, DeploymentStarted)
+    assert not begun.pinned
 
 
 def test_a_gap_in_the_steps_done_is_filled() -> None:

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from pac.contracts.deployments import DeploymentEvent
+from pac.contracts.deployments import DeploymentsEvent
 from pac.contracts.topics import ServiceName
-from pac.deployments.domain import decider
+from pac.deployments.derived import DERIVED
 from pac.testkit.golden import Kept, kept_in, missing, untold
 
 GOLDEN = Path(__file__).parents[1] / "golden"
@@ -14,9 +14,9 @@ GOLDEN = Path(__file__).parents[1] / "golden"
 
 @pytest.mark.parametrize("kept", kept_in(GOLDEN), ids=lambda kept: kept.path.stem)
 def test_a_kept_stream_is_whole_and_folds_to_its_kept_state(kept: Kept) -> None:
-    assert kept.faults(ServiceName.DEPLOYMENTS, (decider(),)) == []
+    assert kept.faults(ServiceName.DEPLOYMENTS, DERIVED.deciders) == []
 
 
 def test_every_story_and_every_event_is_kept() -> None:
     assert missing(GOLDEN).keys() == set()
-    assert untold(GOLDEN, DeploymentEvent) == set()
+    assert untold(GOLDEN, DeploymentsEvent) == set()

@@ -82,6 +82,26 @@ def test_a_pinned_app_keeps_its_release() -> None:
     assert app.current == D1
 
 
+def test_a_stopped_app_runs_again_with_a_higher_release_only() -> None:
+    app = running.stopped(serving(KNOWN, D1, 1), 1)
+    assert app.asked == (Stop(f"{D1}-a1", D1),)
+    app = settled(running.turned_stopped(settled(app), f"{D1}-a1"))
+    assert running.compared(app).asked == ()
+    app = serving(app, D2, 2)
+    assert (app.serving, running.should_run(app)) == (f"{D2}-a1", app.deliveries[D2])
+
+
+def test_a_stop_spares_what_is_on_its_way() -> None:
+    app = settled(running.started(serving(KNOWN, D1, 1), D2, 2, 1))
+    assert running.stopped(app, 1).asked == (Stop(f"{D1}-a1", D1),)
+
+
+def test_a_stop_that_is_heard_before_the_completion_holds() -> None:
+    app = running.completed(serving(running.stopped(KNOWN, 1), D1, 1, complete=False), D1, 1, current=True)
+    assert running.should_run(app) is None
+    assert app.asked == (Stop(f"{D1}-a1", D1),)
+
+
 def test_a_deleted_app_is_stopped_whatever_should_have_run() -> None:
     app = running.deleted(serving(KNOWN, D1, 1))
     assert app.asked == (Stop(f"{D1}-a1", D1),)

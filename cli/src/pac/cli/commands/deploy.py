@@ -43,15 +43,19 @@ def deploy(
     app = app or target.needs("app_id")
     fields = {"version": version or _version_in(file), **({"force_overwrite": "true"} if force else {})}
     answer = asyncio.run(_send(target, app, file, fields))
-    deployment = answer["deployment"]
-    if not wait:
-        if output is Format.JSON:
-            say_json(answer)
-        else:
-            say(f"deployment {deployment['id']} is {deployment['status']}")
-            say(f"  pac watch {deployment['id']}")
-        return
-    raise typer.Exit(_watch(target, str(deployment["id"]), timeout, output))
+    follow(target, answer, wait=wait, timeout=timeout, output=output)
+
+
+def follow(target: Target, accepted: Json, *, wait: bool, timeout: float, output: Format) -> None:
+    """Shows a deployment that was accepted; with `wait` until it ends, and then exits."""
+    deployment = accepted["deployment"]
+    if wait:
+        raise typer.Exit(_watch(target, str(deployment["id"]), timeout, output))
+    if output is Format.JSON:
+        say_json(accepted)
+    else:
+        say(f"deployment {deployment['id']} is {deployment['status']}")
+        say(f"  pac watch {deployment['id']}")
 
 
 @expected

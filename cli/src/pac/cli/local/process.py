@@ -25,7 +25,8 @@ def nothing_before() -> None:
 class ProcessSpec:
     """One process. `after` names the processes that must be ready before it starts, and that outlive it at the end.
 
-    `before` is called at the beginning of each life, when the one before is over.
+    `before` is called at the beginning of each life, when the one before is over. `ready_timeout_seconds`: how long the
+    first start may take, and after that how long a life that was ready may not be, while what it needs is.
     """
 
     name: str

@@ -252,7 +252,8 @@ class Supervisor:
         self._on_change()
 
     async def _watch(self, one: Supervised) -> None:
-        """Keeps `ready` true to the probe, and the log file small."""
+        """Keeps `ready` true to the probe and the log file small; ends a life that hangs: `_keep` begins another."""
+        was_ready, well_at = False, time.monotonic()
         while True:
             answer = await one.spec.ready()
             if answer != one.ready.is_set():
@@ -260,7 +261,28 @@ class Supervisor:
                 one.has_started = one.has_started or answer
                 self._on_change()
             logs.rotate(one.spec.log_file)
+            was_ready = was_ready or answer
+            if answer or not was_ready or not self._has_what_it_needs(one):
+                well_at = time.monotonic()
+            elif time.monotonic() - well_at > one.spec.ready_timeout_seconds:
+                await self._end_life(one)
             await asyncio.sleep(self._pace.while_ready if answer else self._pace.until_ready)
+
+    def _has_what_it_needs(self, one: Supervised) -> bool:
+        return all(self._known[name].ready.is_set() for name in one.spec.after if name in self._known)
+
+    async def _end_life(self, one: Supervised) -> None:
+        process = one.process
+        if process is not None:
+            await self._ask_to_end(one, process, one.spec.stop_timeout_seconds)
+            _signal(process, signal.SIGKILL)
+
+    async def _ask_to_end(self, one: Supervised, process: subprocess.Popen[bytes], limit_seconds: float) -> None:
+        _signal(process, one.spec.stop_signal)
+        _signal(process, signal.SIGCONT)  # a paused process would not hear it
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(limit_seconds):
+                await one.exited.wait()
 
     # ---- the end -----------------------------------------------------------------------------------------------
 
@@ -277,11 +299,8 @@ class Supervisor:
         if process is not None and not one.exited.is_set():
             below = descendants(process.pid)
             if timeout_seconds != 0.0:
-                _signal(process, one.spec.stop_signal)
-                _signal(process, signal.SIGCONT)  # a paused process would not hear it
                 limit = one.spec.stop_timeout_seconds if timeout_seconds is None else timeout_seconds
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(one.exited.wait(), limit)
+                await self._ask_to_end(one, process, limit)
             if not one.exited.is_set():
                 below += [child for child in descendants(process.pid) if child not in below]
                 _signal(process, signal.SIGKILL)

@@ -75,7 +75,10 @@ class QueueView(Reply):
 
 
 class DeploymentView(Sparse):
-    """A deployment as everybody sees it. Cancelled and rejected ones show `failed`, finer in `outcome`."""
+    """A deployment as everybody sees it. Cancelled and rejected ones show `failed`, finer in `outcome`.
+
+    `pinned`: its app was, so it does not run and does not become current.
+    """
 
     id: UUID
     status: Literal["queued", "processing", "completed", "failed"]
@@ -95,6 +98,7 @@ class DeploymentView(Sparse):
     available: int | None = None
     source: Source | None = None
     release: int | None = None
+    pinned: Literal[True] | None = None
     retry_of: UUID | None = None
     queue: QueueView | None = None
 

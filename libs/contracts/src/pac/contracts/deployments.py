@@ -37,12 +37,16 @@ class DeploymentFunded(Event):
 
 
 class DeploymentStarted(Event):
-    """A slot was free. `release` counts per app, with the slot: a lower one never replaces a higher one."""
+    """A slot was free. `release` counts per app, with the slot: a lower one never replaces a higher one.
+
+    `pinned`: its app is, so it will not be given to a runtime nor become current.
+    """
 
     type: Literal["DeploymentStarted"] = "DeploymentStarted"
     deployment_id: UUID
     agent_app_id: UUID
     release: int
+    pinned: bool = False
 
 
 class StepStarted(Event):
@@ -157,19 +161,26 @@ class DeploymentCompleted(Event):
 
 
 class AppPinned(Event):
+    """A rollback has completed: what is deployed from now on does not become current, until AppReleased."""
+
     type: Literal["AppPinned"] = "AppPinned"
     agent_app_id: UUID
     deployment_id: UUID
 
 
 class AppReleased(Event):
+    """What is deployed from now on becomes current again."""
+
     type: Literal["AppReleased"] = "AppReleased"
     agent_app_id: UUID
 
 
 class AppStopped(Event):
+    """No release up to `release` shall run; a higher one will."""
+
     type: Literal["AppStopped"] = "AppStopped"
     agent_app_id: UUID
+    release: int = 0
 
 
 DeploymentEvent = Annotated[
@@ -187,6 +198,7 @@ DeploymentEvent = Annotated[
     | DeploymentCompleted,
     Field(discriminator="type"),
 ]
+AppEvent = Annotated[AppPinned | AppReleased | AppStopped, Field(discriminator="type")]
 DeploymentsEvent = Annotated[
     DeploymentQueued
     | DeploymentFunded

@@ -38,6 +38,7 @@ class ErrorCode(StrEnum):
     VERSION_TAKEN = "version_taken"
     NOT_RETRIABLE = "not_retriable"
     BYTES_GONE = "bytes_gone"
+    NO_RELEASE = "no_release"
     APP_IN_USE = "app_in_use"
     TOO_LARGE = "too_large"
     UNSUPPORTED_MEDIA_TYPE = "unsupported_media_type"
@@ -111,6 +112,9 @@ ERRORS: dict[ErrorCode, ErrorKind] = {
     ErrorCode.VERSION_TAKEN: ErrorKind(409, "Version is taken by another package", "Deploy under a new version."),
     ErrorCode.NOT_RETRIABLE: ErrorKind(409, "Deployment cannot be retried", "Build a corrected package and deploy it."),
     ErrorCode.BYTES_GONE: ErrorKind(409, "The package's bytes are no longer kept", "Upload the package again."),
+    ErrorCode.NO_RELEASE: ErrorKind(
+        409, "There is no release to go back to", "Name a deployment that has completed as `to`, or deploy a package."
+    ),
     ErrorCode.APP_IN_USE: ErrorKind(409, "Agent app is in use", "Stop it and let its deployments end first."),
     ErrorCode.TOO_LARGE: ErrorKind(
         413, "Package too large", "Send less; `max_size_bytes` is the limit.", sometimes=("max_size_bytes",)

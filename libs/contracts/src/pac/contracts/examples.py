@@ -74,6 +74,7 @@ BY_TYPE: Final[Mapping[tuple[str, str], Any]] = {
     ("DeploymentQueued", "object_key"): f"staging/{DEPLOYMENT}",
     ("DeploymentRejected", "code"): "insufficient_credits",
     ("DeploymentRejected", "error"): "Insufficient credits",
+    ("DeploymentStarted", "pinned"): True,
     ("PackageSubmitted", "object_key"): f"staging/{DEPLOYMENT}",
     ("Problem", "code"): "entrypoint_missing",
     ("SealedEnvironment", "object_key"): f"sealed/{DEPLOYMENT}",

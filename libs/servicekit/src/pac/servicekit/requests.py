@@ -67,6 +67,14 @@ def uuid_in(request: web.Request, name: str) -> UUID:
     return UUID(text)
 
 
+def account_and_app(request: web.Request) -> tuple[UUID, UUID]:
+    """The gateway has looked whether the app of the path is the account's; without its word there is no app."""
+    caller, app_id = caller_of(request), uuid_in(request, "app_id")
+    if caller.account_id is None or caller.app is None or caller.app.id != app_id:
+        raise Refused(ErrorCode.NOT_FOUND, "Agent app not found")
+    return caller.account_id, app_id
+
+
 async def let_body_come(request: web.Request) -> None:
     """Answers `Expect: 100-continue`, once; until then a client that sent it keeps its body."""
     if request.get(CONTINUED) or request.headers.get(hdrs.EXPECT, "").lower() != "100-continue":

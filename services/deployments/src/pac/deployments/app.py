@@ -2,6 +2,7 @@
 
 from pac.contracts.topics import ServiceName
 from pac.deployments.api import Api, StatsCache
+from pac.deployments.apps import Apps
 from pac.deployments.consumers import Consumers
 from pac.deployments.domain import decider
 from pac.deployments.events import Events
@@ -37,11 +38,12 @@ def build_service(settings: Settings) -> Service:
     followers = Followers(log, settings.streams_per_account, settings.streams_overall)
     events = Events(history, followers, settings.heartbeat_seconds)
     consumers = Consumers(log, hub, queue, utc_now)
+    apps = Apps(log, queue, utc_now)
     return Service(
         name=ServiceName.DEPLOYMENTS,
         settings=settings,
         log=log,
-        routes=[*routes_of(api, events), *Proofs.of(log, settings).routes()],
+        routes=[*routes_of(api, events, apps), *Proofs.of(log, settings).routes()],
         subscriptions=[
             Subscription(ServiceName.GATEWAY, consumers.on_gateway_event),
             Subscription(ServiceName.PACKAGES, consumers.on_package_event),
@@ -67,11 +69,13 @@ def build_service(settings: Settings) -> Service:
     )
 
 
-def routes_of(api: Api, events: Events) -> list[Route]:
+def routes_of(api: Api, events: Events, apps: Apps) -> list[Route]:
     return [
         Route("GET", "/api/deployments/queue/stats", api.get_queue_stats, public=True),
         Route("GET", "/api/deployments", api.get_deployments),
         Route("GET", "/api/deployments/{deployment_id}", api.get_deployment),
         Route("GET", "/api/deployments/{deployment_id}/events", events.get_events),
         Route("POST", "/api/deployments/{deployment_id}/cancel", api.cancel_deployment),
+        Route("POST", "/api/agent-apps/{app_id}/release", apps.post_release),
+        Route("POST", "/api/agent-apps/{app_id}/stop", apps.post_stop),
     ]

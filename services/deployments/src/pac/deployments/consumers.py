@@ -6,6 +6,7 @@ from typing import assert_never
 
 import structlog
 
+from pac.contracts.base import Source
 from pac.contracts.billing import (
     BillingEvent,
     CreditsCaptured,
@@ -38,6 +39,7 @@ from pac.contracts.runtime_notifier import (
     WebhookExhausted,
 )
 from pac.deployments.domain import (
+    APP,
     AbandonDeployment,
     Command,
     CompleteDeployment,
@@ -45,6 +47,7 @@ from pac.deployments.domain import (
     Deployment,
     FailStep,
     FundDeployment,
+    PinApp,
     QueueDeployment,
     RefuseCredits,
     RejectPackage,
@@ -111,6 +114,12 @@ class Consumers:
             await self._tell(message)
 
     async def on_billing_event(self, message: Message[BillingEvent]) -> None:
+        captured = message.event
+        if isinstance(captured, CreditsCaptured) and captured.amount == 0:  # as of every rollback
+            deployment = (await self.log.load(self.decider, captured.deployment_id)).state
+            if deployment.queued is not None and deployment.queued.source is Source.ROLLBACK:
+                await self._complete_rollback(message, captured, deployment)
+                return
         await self._tell(message)
 
     async def on_runtime_event(self, message: Message[RuntimeNotifierEvent]) -> None:
@@ -122,6 +131,23 @@ class Consumers:
         deployment_id = command.deployment_id
         moved = await self.log.execute(self.decider, deployment_id, command, cause=message, then=self.queue.record)
         logger.info("deployment_moved", deployment_id=str(deployment_id), status=moved.state.status)
+
+    async def _complete_rollback(
+        self, message: Message[BillingEvent], captured: CreditsCaptured, before: Deployment
+    ) -> None:
+        """It pins its app, in the same transaction: whatever starts once its slot is free finds that."""
+        app, at = before.submission.agent_app_id, self.clock()
+        streams = (self.decider.stream(captured.deployment_id), APP.stream(app))
+        async with self.log.transaction(*streams, cause=message) as tx:
+            command = CompleteDeployment(captured.deployment_id, captured.attempt, at)
+            events, after = await tx.decide(self.decider, captured.deployment_id, command)
+            if not events:
+                return
+            await self.queue.record(tx, before, events, after.state)
+            pin = PinApp(captured.account_id, app, captured.deployment_id, at)
+            _, pinned = await tx.decide(APP, app, pin)
+            await self.queue.record_app(tx, app, pinned.state)
+        logger.info("app_pinned", agent_app_id=str(app), deployment_id=str(captured.deployment_id))
 
     async def _enter(self, message: Message[PackageEvent], submitted: PackageSubmitted) -> None:
         """Queued, and at once aborted if its app is gone: one transaction, so billing always hears of it first."""

@@ -13,7 +13,7 @@ from sqlalchemy import delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from pac.contracts.deployments import DeploymentCompleted, DeploymentEvent, DeploymentStarted
-from pac.deployments.domain import OPEN, Deployment
+from pac.deployments.domain import OPEN, AppState, Deployment
 from pac.deployments.figures import Figures
 from pac.deployments.tables import apps, queue, turns
 from pac.eventlog import Cause, Transaction
@@ -80,7 +80,9 @@ class Queue:
 
     async def delete_app(self, tx: Transaction, agent_app_id: UUID, account_id: UUID, at: Any) -> list[UUID]:
         """Remembers that the app is gone. Gives those that it ends; no other will be queued unseen."""
-        gone = insert(apps).values(agent_app_id=agent_app_id, account_id=account_id, last_release=0, deleted_at=at)
+        gone = insert(apps).values(
+            agent_app_id=agent_app_id, account_id=account_id, last_release=0, stopped_release=0, deleted_at=at
+        )
         first = func.coalesce(apps.c.deleted_at, gone.excluded.deleted_at)
         await tx.execute(gone.on_conflict_do_update(index_elements=["agent_app_id"], set_={"deleted_at": first}))
         found = await tx.execute(
@@ -90,14 +92,23 @@ class Queue:
         )
         return list(found.scalars())
 
-    async def next_release(self, tx: Transaction, agent_app_id: UUID) -> int:
-        """Only under the lock of the slots."""
-        found = await tx.execute(select(apps.c.last_release).where(apps.c.agent_app_id == agent_app_id))
-        return (found.scalar_one_or_none() or 0) + 1
+    async def next_release(self, tx: Transaction, agent_app_id: UUID) -> tuple[int, bool]:
+        """And whether the app is pinned. Only under the lock of the slots."""
+        columns = (apps.c.last_release, apps.c.pinned_to)
+        found = (await tx.execute(select(*columns).where(apps.c.agent_app_id == agent_app_id))).one_or_none()
+        return (1, False) if found is None else (found.last_release + 1, found.pinned_to is not None)
+
+    async def record_app(self, tx: Transaction, agent_app_id: UUID, now: AppState) -> None:
+        """What an app is set to, in the transaction that says so. There is a row once anything of it has started."""
+        values = {"pinned_to": now.pinned_to, "stopped_release": now.stopped_release}
+        await tx.execute(update(apps).where(apps.c.agent_app_id == agent_app_id).values(values))
 
     async def _started(self, tx: Transaction, event: DeploymentStarted) -> None:
         app = insert(apps).values(
-            agent_app_id=event.agent_app_id, account_id=event.account_id, last_release=event.release
+            agent_app_id=event.agent_app_id,
+            account_id=event.account_id,
+            last_release=event.release,
+            stopped_release=0,
         )
         highest = func.greatest(apps.c.last_release, app.excluded.last_release)
         await tx.execute(app.on_conflict_do_update(index_elements=["agent_app_id"], set_={"last_release": highest}))

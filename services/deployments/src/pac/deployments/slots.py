@@ -129,8 +129,8 @@ class Dispatcher:
             if await self.choose(tx.connection, skipped) != chosen:
                 return False
             before = await tx.load(self.decider, chosen.deployment_id)
-            release = await self.queue.next_release(tx, chosen.agent_app_id)
-            command = StartDeployment(chosen.deployment_id, release, self.clock())
+            release, pinned = await self.queue.next_release(tx, chosen.agent_app_id)
+            command = StartDeployment(chosen.deployment_id, release, self.clock(), pinned)
             events, after = await tx.decide(self.decider, chosen.deployment_id, command)
             if not events:
                 raise NotHeldError(f"the queue says held, the log says {before.state.status}")

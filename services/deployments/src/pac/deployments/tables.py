@@ -35,6 +35,8 @@ apps = Table(
     Column("current_release", Integer),
     Column("current_no", BigInteger),
     Column("deleted_at", MOMENT),
+    Column("pinned_to", Uuid),
+    Column("stopped_release", Integer, nullable=False),
     schema="state",
 )
 

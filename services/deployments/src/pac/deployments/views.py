@@ -34,6 +34,7 @@ def view_of(now: Deployment, queue: QueueView | None = None) -> DeploymentView:
         progress=Progress(current_step=current_step(now), steps=tuple(step_view(now, step) for step in Step)),
         source=package.source,
         release=now.release or None,
+        pinned=now.pinned or None,
         retry_of=package.retry_of,
         queue=queue,
     )

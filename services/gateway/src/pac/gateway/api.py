@@ -200,4 +200,5 @@ def _app_view(row: Row[Any]) -> AppView:
             deployment_id=row.current_deployment_id, package_id=row.current_package_id, version=row.current_version
         )
     # The documented way to a row's names.
-    return AppView.model_validate({**row._mapping, "current_release": current})  # noqa: SLF001
+    shown = {"current_release": current, "stopped": 0 < row.current_release <= row.stopped_release}
+    return AppView.model_validate({**row._mapping, **shown})  # noqa: SLF001

@@ -5,8 +5,15 @@ from typing import Final
 
 from pac.contracts.api import DeploymentReply
 from pac.contracts.bodies.billing import CreditsReply, EntryReply, GrantRequest, LedgerPage
-from pac.contracts.bodies.deployments import DeploymentsReply, EventsReply, StatsReply
-from pac.contracts.bodies.packages import AcceptedReply, DeletedReply, PackageReply, PackagesReply, StoredDeploy
+from pac.contracts.bodies.deployments import AppStateReply, DeploymentsReply, EventsReply, StatsReply
+from pac.contracts.bodies.packages import (
+    AcceptedReply,
+    DeletedReply,
+    PackageReply,
+    PackagesReply,
+    RollbackRequest,
+    StoredDeploy,
+)
 from pac.contracts.errors import ErrorCode
 from pac.gateway import examples
 from pac.gateway.description import Description, Form, Parameter, Schema, Text, flag, page
@@ -224,6 +231,35 @@ DESCRIPTIONS: Final[dict[Key, Description]] = {
             ErrorCode.NOT_RETRIABLE,
             ErrorCode.BYTES_GONE,
         ),
+    ),
+    ("POST", "/api/agent-apps/{app_id}/rollback"): Description(
+        summary="Go back to a release of before",
+        does="A new deployment of what ran then, with the environment it had then. It costs nothing. Once it has "
+        "completed the app is pinned: deployments complete but do not become current, until the pin is released.",
+        tag=DEPLOYMENTS,
+        body=RollbackRequest,
+        answers={202: AcceptedReply},
+        refuses=(
+            ErrorCode.NO_RELEASE,
+            ErrorCode.DEPLOYMENT_OPEN,
+            ErrorCode.PACKAGE_NOT_STORED,
+            ErrorCode.BYTES_GONE,
+            ErrorCode.CONFLICT,
+        ),
+    ),
+    ("POST", "/api/agent-apps/{app_id}/release"): Description(
+        summary="Release the pin of a rollback",
+        does="What is deployed from now on becomes current again.",
+        tag=DEPLOYMENTS,
+        body=Nothing,
+        answers={200: AppStateReply},
+    ),
+    ("POST", "/api/agent-apps/{app_id}/stop"): Description(
+        summary="Stop what runs of an app",
+        does="Nothing of it runs until something is deployed again; what is being deployed at the moment will run.",
+        tag=DEPLOYMENTS,
+        body=Nothing,
+        answers={200: AppStateReply},
     ),
     # ---- credits -----------------------------------------------------------------------------------------------------
     ("GET", "/api/credits"): Description(summary="The account's credits", tag=CREDITS, answers={200: CreditsReply}),

@@ -1,6 +1,6 @@
 """The erasable tables of schema `state`; each is written in the transaction of the event that says so."""
 
-from sqlalchemy import ARRAY, Column, DateTime, Integer, LargeBinary, MetaData, Table, Text, Uuid
+from sqlalchemy import ARRAY, Boolean, Column, DateTime, Integer, LargeBinary, MetaData, Table, Text, Uuid
 
 _METADATA = MetaData(schema="state")
 
@@ -35,6 +35,8 @@ agent_apps = Table(
     Column("current_deployment_id", Uuid),
     Column("current_package_id", Uuid),
     Column("current_version", Text),
+    Column("pinned", Boolean),
+    Column("stopped_release", Integer),  # nothing up to it shall run
 )
 
 api_keys = Table(

@@ -78,7 +78,7 @@ class ReleaseView(Reply):
 
 
 class AppView(Reply):
-    """`pinned` belongs to deployments; until rollback is there nothing pins an app."""
+    """`pinned`: deployments complete, but do not become current. `stopped`: the current release does not run."""
 
     id: UUID
     name: str
@@ -86,6 +86,7 @@ class AppView(Reply):
     created_at: Moment
     current_release: ReleaseView | None = None
     pinned: bool = False
+    stopped: bool = False
     signature_policy: SignaturePolicy
 
 

@@ -26,13 +26,13 @@ from pac.packages.environment import Seals
 from pac.packages.faults import cannot_verify, faulty
 from pac.packages.form import long_part, no_text, read_environment
 from pac.packages.leftovers import refer_in
-from pac.packages.queries import Queries, account_and_app
+from pac.packages.queries import Queries
 from pac.packages.shelf import Shelf, app_lock, submission_row
 from pac.packages.submitting import Submitted
 from pac.packages.uploads import FIELD_MAX_BYTES
 from pac.packages.views import shown_status
 from pac.servicekit.clock import Clock
-from pac.servicekit.http import body_in, caller_of, cause_of, nothing_in, uuid_in
+from pac.servicekit.http import account_and_app, body_in, caller_of, cause_of, nothing_in, uuid_in
 from pac.servicekit.idempotency import NO_ATTEMPT, Attempt, attempt_of
 from pac.servicekit.objects import ObjectMissing, Objects
 
@@ -94,7 +94,7 @@ class Again:
     ) -> AcceptedReply:
         stream = SUBMISSION.stream(wish.deployment_id)
         async with self.log.transaction(stream, cause=cause, locks=[app_lock(app_id)]) as tx:
-            shelf = await _open_shelf(tx, app_id)
+            shelf = await open_shelf(tx, app_id)
             check_stored(await shelf.holder(package_id))
             row = await shelf.package(package_id)
             assert row is not None
@@ -102,7 +102,7 @@ class Again:
                 await shelf.put_notes(package_id, row.account_id, notes)
             if wish.environment is not None:
                 await refer_in(tx.connection, wish.environment.object_key)
-            return await self._submitted(tx, shelf, row, wish)
+            return await self.submitted(tx, shelf, row, wish)
 
     # ---- a deployment that ended without a release -----------------------------------------------------------------
 
@@ -122,7 +122,7 @@ class Again:
         await self.log.wait_for(unused, timeout_seconds=self.user_wait_seconds)
         wish = Wish(
             uuid4(),
-            Source.RETRY,
+            Source.ROLLBACK if first.source is Source.ROLLBACK else Source.RETRY,  # what it is tried for stays
             self.clock(),
             first.environment,
             billable=first.billable,
@@ -143,7 +143,7 @@ class Again:
     ) -> AcceptedReply:
         stream = SUBMISSION.stream(wish.deployment_id)
         async with self.log.transaction(stream, cause=cause, locks=[app_lock(app_id)]) as tx:
-            shelf = await _open_shelf(tx, app_id)
+            shelf = await open_shelf(tx, app_id)
             before, row = await submission_row(tx.connection, retried), await shelf.package(package_id)
             assert before is not None
             assert row is not None
@@ -158,7 +158,7 @@ class Again:
                 await shelf.change(package_id, status=taken.status, withdrawn_at=None)
                 row = await shelf.package(package_id)
                 assert row is not None
-            return await self._submitted(tx, shelf, row, wish)
+            return await self.submitted(tx, shelf, row, wish)
 
     async def _has_bytes(self, package: Row[Any]) -> bool:
         try:
@@ -167,7 +167,7 @@ class Again:
             return False
         return True
 
-    async def _submitted(self, tx: Transaction, shelf: Shelf, row: Row[Any], wish: Wish) -> AcceptedReply:
+    async def submitted(self, tx: Transaction, shelf: Shelf, row: Row[Any], wish: Wish) -> AcceptedReply:
         """What is to be answered is kept with the submission, for another attempt of the same request."""
         submitted = await _submit(tx, shelf, row, wish)
         source, deployment_id = wish.source.value, str(wish.deployment_id)
@@ -185,7 +185,7 @@ class Again:
         return accepted
 
 
-async def _open_shelf(tx: Transaction, app_id: UUID) -> Shelf:
+async def open_shelf(tx: Transaction, app_id: UUID) -> Shelf:
     shelf = Shelf(tx.connection, app_id)
     if await shelf.is_deleted():
         raise Refused(ErrorCode.NOT_FOUND, "Agent app not found")

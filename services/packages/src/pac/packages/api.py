@@ -13,11 +13,11 @@ from pac.contracts.errors import ErrorCode, Refused
 from pac.eventlog import EventLog
 from pac.packages.domain.package import PACKAGE, Delete
 from pac.packages.domain.versions import Status
-from pac.packages.queries import Queries, account_and_app
+from pac.packages.queries import Queries
 from pac.packages.shelf import Shelf, app_lock
 from pac.packages.views import package_view, submission_view, whole_view
 from pac.servicekit.clock import Clock
-from pac.servicekit.http import caller_of, cause_of, cursor_of, flag_in, page_in, reply, uuid_in
+from pac.servicekit.http import account_and_app, caller_of, cause_of, cursor_of, flag_in, page_in, reply, uuid_in
 from pac.servicekit.objects import Objects
 
 NOT_FOUND = "Package not found"

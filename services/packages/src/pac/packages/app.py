@@ -19,6 +19,7 @@ from pac.packages.environment import Sealer, Seals
 from pac.packages.invariants import LAWS_OF_PACKAGES
 from pac.packages.leftovers import Leftovers, Sweep
 from pac.packages.queries import Queries
+from pac.packages.rollback import Rollback
 from pac.packages.settings import Settings
 from pac.packages.submitting import Submitting
 from pac.packages.uploads import Uploads
@@ -35,7 +36,7 @@ from pac.servicekit.service import Service
 STEPS = "steps"
 
 
-def routes_of(api: Api, deploy: Deploy, again: Again) -> Sequence[Route]:
+def routes_of(api: Api, deploy: Deploy, again: Again, rollback: Rollback) -> Sequence[Route]:
     packages = "/api/agent-apps/{app_id}/packages"
     return (
         Route(hdrs.METH_POST, packages, deploy.post_package, lazy_body=True),
@@ -46,6 +47,7 @@ def routes_of(api: Api, deploy: Deploy, again: Again) -> Sequence[Route]:
         Route(hdrs.METH_DELETE, f"{packages}/{{package_id}}", api.delete_package),
         Route(hdrs.METH_POST, f"{packages}/{{package_id}}/deploy", again.post_stored),
         Route(hdrs.METH_POST, "/api/deployments/{deployment_id}/retry", again.post_retry),
+        Route(hdrs.METH_POST, "/api/agent-apps/{app_id}/rollback", rollback.post_rollback),
         Route(hdrs.METH_GET, "/internal/submissions/{deployment_id}", api.get_submission, internal=True),
     )
 
@@ -96,7 +98,7 @@ def build_service(settings: Settings, objects_settings: ObjectsSettings, clock: 
         settings=settings,
         log=log,
         routes=(
-            *routes_of(Api(log, queries, objects, clock, settings.download_seconds), deploy, again),
+            *routes_of(Api(log, queries, objects, clock, settings.download_seconds), deploy, again, Rollback(again)),
             *Proofs.of(log, settings).routes(),
         ),
         subscriptions=(

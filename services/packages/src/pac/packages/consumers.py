@@ -137,7 +137,8 @@ class Consumers:
                 old = moved.superseded
                 if (old.package_id if old else None) != expected:
                     raise _Changed  # noqa: TRY301 - ends the transaction without its inbox row
-                await shelf.change_submission(event.deployment_id, open=False, completed_at=event.at)
+                release = event.release if event.current else None
+                await shelf.change_submission(event.deployment_id, open=False, completed_at=event.at, release=release)
                 await shelf.change(package.package_id, kept=True)
                 await shelf.put(submission.version, moved.place)
                 if old is not None:

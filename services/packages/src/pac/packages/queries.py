@@ -6,7 +6,6 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from aiohttp import web
 from sqlalchemy import Row, select, tuple_
 
 from pac.contracts.bodies.packages import Provenance
@@ -20,18 +19,9 @@ from pac.packages.durations import estimated_seconds
 from pac.packages.shelf import Shelf, submission_row
 from pac.packages.tables import packages
 from pac.packages.views import provenance
-from pac.servicekit.http import caller_of, uuid_in
 
 # Manifest and list of files may be megabytes each, and a list shows neither.
 LISTED = tuple(column for column in packages.c if column.name not in {"manifest", "metadata"})
-
-
-def account_and_app(request: web.Request) -> tuple[UUID, UUID]:
-    """The gateway has looked whether the app of the path is the account's; without its word there is no app."""
-    caller, app_id = caller_of(request), uuid_in(request, "app_id")
-    if caller.account_id is None or caller.app is None or caller.app.id != app_id:
-        raise Refused(ErrorCode.NOT_FOUND, "Agent app not found")
-    return caller.account_id, app_id
 
 
 @dataclass(frozen=True)

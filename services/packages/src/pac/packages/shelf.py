@@ -149,6 +149,22 @@ class Shelf:
         where = submissions.c.deployment_id == deployment_id
         await self.connection.execute(update(submissions).where(where).values(**values))
 
+    async def open_deployments(self) -> list[UUID]:
+        columns = submissions.c
+        statement = select(columns.deployment_id).where((columns.app_id == self.app_id) & columns.open)
+        return list((await self.connection.execute(statement)).scalars())
+
+    async def releases(self, limit: int) -> list[UUID]:
+        """The deployments that became the app's current release, the last one first."""
+        columns = submissions.c
+        statement = (
+            select(columns.deployment_id)
+            .where((columns.app_id == self.app_id) & columns.release.is_not(None))
+            .order_by(columns.release.desc())
+            .limit(limit)
+        )
+        return list((await self.connection.execute(statement)).scalars())
+
     async def last_deployment(self, package_id: UUID) -> UUID | None:
         statement = (
             select(submissions.c.deployment_id)

@@ -66,6 +66,7 @@ submissions = Table(
     Column("queued_at", DateTime(timezone=True)),
     Column("started_at", DateTime(timezone=True)),
     Column("completed_at", DateTime(timezone=True)),
+    Column("release", Integer),  # of one that became current
 )
 release_notes = Table(
     "release_notes",

@@ -84,7 +84,9 @@ class Consumers:
                 return
             case DeploymentFailed() | DeploymentCancelled() | DeploymentRejected():
                 return
-            case AppPinned() | AppReleased() | AppStopped():
+            case AppStopped(agent_app_id=app_id, release=release):
+                await self._change(message, app_id, lambda app: running.stopped(app, release))
+            case AppPinned() | AppReleased():
                 return
             case _:
                 assert_never(message.event)

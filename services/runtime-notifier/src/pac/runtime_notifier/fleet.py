@@ -42,7 +42,16 @@ class Fleet:
         if row.current is not None:
             wanted.add(row.current)
         deliveries = await self._deliveries(tx, app_id, wanted)
-        return App(row.is_known, row.is_deleted, row.current, row.current_release, row.serving, deliveries, wires)
+        return App(
+            row.is_known,
+            row.is_deleted,
+            row.current,
+            row.current_release,
+            row.stopped_release,
+            row.serving,
+            deliveries,
+            wires,
+        )
 
     async def _wires(
         self, tx: Transaction, app_id: UUID, serving: str | None, deployments: Sequence[UUID]
@@ -119,6 +128,7 @@ class Fleet:
             "is_deleted": after.is_deleted,
             "current": after.current,
             "current_release": after.current_release,
+            "stopped_release": after.stopped_release,
             "serving": after.serving,
         }
         if after.serving != before.serving:

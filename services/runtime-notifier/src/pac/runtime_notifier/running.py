@@ -58,13 +58,17 @@ class App:
     is_deleted: bool = False
     current: UUID | None = None
     current_release: int = 0
+    stopped_release: int = 0  # nothing up to it shall run
     serving: str | None = None
     deliveries: Mapping[UUID, Delivery] = field(default_factory=dict)
     wires: Mapping[str, Wire] = field(default_factory=dict)
     asked: tuple["Give | Stop", ...] = ()
 
     def wires_of(self, deployment_id: UUID, *status: WireStatus) -> list[Wire]:
-        return [wire for wire in self.wires.values() if wire.deployment_id == deployment_id and wire.status in status]
+        return [wire for wire in self.wires_in(*status) if wire.deployment_id == deployment_id]
+
+    def wires_in(self, *status: WireStatus) -> list[Wire]:
+        return [wire for wire in self.wires.values() if wire.status in status]
 
     def with_delivery(self, delivery: Delivery) -> "App":
         return replace(self, deliveries={**self.deliveries, delivery.deployment_id: delivery})
@@ -91,11 +95,14 @@ class Stop:
 
 
 def should_run(app: App) -> Delivery | None:
-    """The highest release among the current one and the open deliveries; nothing of a deleted app."""
+    """The highest release among the current one and the open deliveries; nothing of a deleted app.
+
+    A stopped one is not current any more; what was being delivered meanwhile is of later.
+    """
     if app.is_deleted:
         return None
     candidates = [delivery for delivery in app.deliveries.values() if delivery.is_open]
-    if app.current is not None:
+    if app.current is not None and app.current_release > app.stopped_release:
         candidates.append(app.deliveries[app.current])
     return max(candidates, key=lambda delivery: delivery.release, default=None)
 
@@ -144,10 +151,17 @@ def completed(app: App, deployment_id: UUID, release: int, *, current: bool) -> 
     return compared(app)
 
 
+def stopped(app: App, release: int) -> App:
+    """What serves goes at once, also where something later is on its way."""
+    app = replace(app, stopped_release=max(app.stopped_release, release))
+    live = app.wires_in(WireStatus.PENDING, WireStatus.HEALTHY)
+    going = [wire for wire in live if app.deliveries[wire.deployment_id].release <= app.stopped_release]
+    return compared(app.asking(*_stops(going)))
+
+
 def deleted(app: App) -> App:
     app = replace(app, is_known=True, is_deleted=True)
-    going = [wire for wire in app.wires.values() if wire.status in {WireStatus.PENDING, WireStatus.HEALTHY}]
-    return compared(app.asking(*_stops(going)))
+    return compared(app.asking(*_stops(app.wires_in(WireStatus.PENDING, WireStatus.HEALTHY))))
 
 
 def turned_ready(app: App, wire_id: str, *, told: bool) -> App:

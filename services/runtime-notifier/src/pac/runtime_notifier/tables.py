@@ -13,6 +13,7 @@ APPS = Table(
     Column("is_deleted", Boolean, nullable=False),
     Column("current", Uuid),
     Column("current_release", BigInteger, nullable=False),
+    Column("stopped_release", BigInteger, nullable=False),
     Column("serving", Text),
     Column("is_orphan", Boolean, nullable=False),  # it serves, nothing should run, and the runtime cannot stop it
 )

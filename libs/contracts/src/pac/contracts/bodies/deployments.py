@@ -45,6 +45,19 @@ class DeploymentsReply(Reply):
     next_cursor: str | None
 
 
+class AppStateView(Reply):
+    """`stopped`: the current release does not run, and nothing else does."""
+
+    id: UUID
+    current_deployment_id: UUID | None
+    pinned: bool
+    stopped: bool
+
+
+class AppStateReply(Reply):
+    agent_app: AppStateView
+
+
 class EventView(Reply):
     """One event of a deployment's log, the same in a page and in a stream. `data` is what stands in the log."""
 

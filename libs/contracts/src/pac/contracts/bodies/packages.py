@@ -101,6 +101,12 @@ class StoredDeploy(Request):
     environment: dict[str, str] | None = None
 
 
+class RollbackRequest(Request):
+    """`to`: a deployment of the app that has completed; else the release before the current one."""
+
+    to: UUID | None = None
+
+
 class DryRunPackage(Reply):
     version: str
     size_bytes: int

@@ -1,5 +1,6 @@
 """What a deployment may do next. Pure: no clock, no new ids, no I/O."""
 
+from pac.deployments.domain.app import APP, AppState, PinApp, ReleaseApp, StopApp
 from pac.deployments.domain.commands import (
     AbandonDeployment,
     CancelDeployment,
@@ -22,9 +23,11 @@ from pac.deployments.domain.policy import Policy
 from pac.deployments.domain.state import HOLDING_A_SLOT, OPEN, Deployment, Status, StepRecord, evolve
 
 __all__ = [
+    "APP",
     "HOLDING_A_SLOT",
     "OPEN",
     "AbandonDeployment",
+    "AppState",
     "CancelDeployment",
     "CheckDeadline",
     "Command",
@@ -34,15 +37,18 @@ __all__ = [
     "FailStep",
     "FundDeployment",
     "OvertakeDeployment",
+    "PinApp",
     "Policy",
     "QueueDeployment",
     "RefuseCredits",
     "RejectPackage",
+    "ReleaseApp",
     "SettleCredits",
     "SettlePackage",
     "StartDeployment",
     "Status",
     "StepRecord",
+    "StopApp",
     "decider",
     "evolve",
 ]

@@ -35,11 +35,15 @@ class RefuseCredits:
 
 @dataclass(frozen=True)
 class StartDeployment:
-    """A slot is free; `release` is the app's next one. Both are the caller's to know, under the lock of the slots."""
+    """A slot is free; `release` is the app's next one, `pinned` whether the app is.
+
+    All are the caller's to know, under the lock of the slots.
+    """
 
     deployment_id: UUID
     release: int
     at: datetime
+    pinned: bool = False
 
 
 @dataclass(frozen=True)

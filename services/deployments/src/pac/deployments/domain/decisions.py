@@ -50,8 +50,8 @@ def decide(policy: Policy, now: Deployment, command: Command) -> Events:  # noqa
         case RefuseCredits(required=required, available=available):
             # ▸ refused_ends_abort: while aborting, a refusal is an end of the money too.
             return [facts.rejected(required, available)] if now.status == "undecided" else _settled(facts, "credits")
-        case StartDeployment(release=release):
-            return _with_next_step(facts, facts.started(release)) if now.status == "held" else []
+        case StartDeployment(release=release, pinned=pinned):
+            return _with_next_step(facts, facts.started(release, pinned=pinned)) if now.status == "held" else []
         case CompleteStep(step=step, attempt=attempt, object_key=object_key):
             if not _is_live(now, step, attempt, command):
                 return []

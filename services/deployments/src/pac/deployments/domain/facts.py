@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal, assert_never
 
-from pac.contracts.base import Outcome, Step
+from pac.contracts.base import Outcome, Source, Step
 from pac.contracts.deployments import (
     DeploymentAborted,
     DeploymentCancelled,
@@ -59,8 +59,11 @@ class Facts:
     def funded(self) -> DeploymentFunded:
         return DeploymentFunded(**self._ids(), due_at=self.at + self.policy.hold_deadline)
 
-    def started(self, release: int) -> DeploymentStarted:
-        return DeploymentStarted(**self._ids(), agent_app_id=self.now.submission.agent_app_id, release=release)
+    def started(self, release: int, *, pinned: bool) -> DeploymentStarted:
+        """A rollback is what pins: it becomes current, whether the app is pinned or not."""
+        package = self.now.submission
+        keeps_out = pinned and package.source is not Source.ROLLBACK
+        return DeploymentStarted(**self._ids(), agent_app_id=package.agent_app_id, release=release, pinned=keeps_out)
 
     def step_started(self, step: Step, attempt: int) -> StepStarted:
         package = self.now.submission
@@ -141,5 +144,10 @@ class Facts:
     def completed(self) -> DeploymentCompleted:
         package = self.now.submission
         return DeploymentCompleted(
-            **self._ids(), **self._app(), **self._package(), no=package.no, environment=package.environment
+            **self._ids(),
+            **self._app(),
+            **self._package(),
+            no=package.no,
+            current=not self.now.pinned,
+            environment=package.environment,
         )

@@ -61,6 +61,7 @@ class Deployment:
     queued: DeploymentQueued | None = None
     object_key: str = ""
     release: int = 0
+    pinned: bool = False
     step: Step | None = None
     attempt: int = 0
     live: bool = False
@@ -79,8 +80,9 @@ class Deployment:
 
     @property
     def skipped(self) -> frozenset[Step]:
-        """Done for this package already. A runtime and a capture are each deployment's own."""
-        return PACKAGE_STEPS.intersection(self.submission.done)
+        """Done for this package already, and of a pinned app what would make it run. A capture is each one's own."""
+        done = PACKAGE_STEPS.intersection(self.submission.done)
+        return done | {Step.NOTIFY_RUNTIME} if self.pinned else done
 
     def with_step(self, step: Step, record: StepRecord) -> Mapping[Step, StepRecord]:
         return MappingProxyType({**self.steps, step: record})
@@ -92,13 +94,16 @@ def evolve(now: Deployment, event: DeploymentEvent) -> Deployment:  # noqa: C901
             return changed(now, status="undecided", queued=event, object_key=event.object_key)
         case DeploymentFunded(at=at, due_at=due_at):
             return changed(now, status="held", funded_at=at, due_at=due_at)
-        case DeploymentStarted(at=at, release=release):
-            return changed(now, status="processing", started_at=at, release=release, due_at=None)
+        case DeploymentStarted(at=at, release=release, pinned=pinned):
+            return changed(now, status="processing", started_at=at, release=release, pinned=pinned, due_at=None)
         case StepStarted(step=step, attempt=attempt, at=at, due_at=due_at):
             before = now.steps.get(step)
             record = changed(before, attempt=attempt, failed_at=None) if before else StepRecord(attempt, at)
-            steps = now.with_step(step, record)
-            return changed(now, steps=steps, step=step, attempt=attempt, live=True, due_at=due_at)
+            shared = changed(
+                now, steps=now.with_step(step, record), step=step, attempt=attempt, live=True, due_at=due_at
+            )
+            # Else the step before has made it so; a pinned app's has none before.
+            return changed(shared, status="finalizing") if step is Step.FINALIZE else shared
         case StepCompleted(step=step, at=at, object_key=object_key):
             steps = now.with_step(step, changed(now.steps[step], completed_at=at, reason=None))
             status: Status = "finalizing" if step in (Step.NOTIFY_RUNTIME, Step.FINALIZE) else "processing"

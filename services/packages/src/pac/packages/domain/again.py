@@ -1,6 +1,8 @@
 """Who may deploy a package that is here already: a stored one, or one whose deployment ended without a release."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from uuid import UUID
 
 from pac.contracts.errors import ErrorCode, Refused
 from pac.packages.domain.versions import Holder, Place, Status
@@ -25,7 +27,11 @@ def check_stored(package: Holder) -> None:
 
 def still_open(package: Holder) -> Refused:
     """Its end may have been said and not been heard here yet: never a guess."""
-    used_by = [{"deployment_id": str(user)} for user in sorted(package.users, key=str)]
+    return still_open_of(package.users)
+
+
+def still_open_of(deployments: Iterable[UUID]) -> Refused:
+    used_by = [{"deployment_id": str(one)} for one in sorted(deployments, key=str)]
     return Refused(ErrorCode.DEPLOYMENT_OPEN, used_by=used_by, retry_after_seconds=RETRY_AFTER_SECONDS)
 
 
