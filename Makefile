@@ -52,8 +52,9 @@ test-api: setup ## ten thousand requests made from the API's description; CASES=
 test-simulation: setup ## the real deciders in 10,000 random orders; SEEDS=… how many, FIRST=… replays from a seed
 	PAC_SIMULATION_SEEDS=$(or $(SEEDS),10000) PAC_SIMULATION_FIRST=$(or $(FIRST),0) $(RUN) pytest -s tests/simulation
 
-test-mutants: setup ## 10,000 packages with a few bytes changed: what is accepted, zipfile, unzip and Go read alike; MUTANTS=…, FIRST=…
-	PAC_MUTANTS=$(or $(MUTANTS),10000) PAC_MUTANTS_FIRST=$(or $(FIRST),0) $(RUN) pytest -s libs/agentkit/tests/integration/test_other_readers.py
+test-mutants: setup ## 10,000 packages with a few bytes changed: what is accepted, zipfile, unzip and Go read alike; SENT=1000 are uploaded; MUTANTS=…, FIRST=…
+	PAC_MUTANTS=$(or $(MUTANTS),10000) PAC_MUTANTS_SENT=$(or $(SENT),1000) PAC_MUTANTS_FIRST=$(or $(FIRST),0) $(RUN) pytest \
+	  libs/agentkit/tests/integration/test_other_readers.py services/packages/tests/integration/test_hostile.py
 
 test-extra: setup ## what needs more than Python and make, where it is there: node writes the session cookies again
 	$(RUN) python services/gateway/tests/supabase/record.py

@@ -1,6 +1,7 @@
 """`pac build` and `pac check`: what they say, where the package is, and how they end."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ from typer.testing import CliRunner, Result
 
 from pac.cli.application import build
 from pac.testkit.agents import write_agent
-from pac.testkit.crafted import Part, package
+from pac.testkit.crafted import STORED, Part, package
 
 SECRET = "sk-live-0123456789abcdef"
 
@@ -90,6 +91,14 @@ def test_warnings_are_told_without_values_and_refuse_nothing_unless_asked(agent:
         assert "someone" not in said.stdout + said.stderr
     assert run("check", agent, "--strict").exit_code == 1
     assert run("build", agent, "-o", tmp_path, "--strict").exit_code == 1
+
+
+def test_a_package_too_large_for_an_upload_is_warned_of(tmp_path: Path) -> None:
+    noise = Part("src/noise", os.urandom(1024 * 1024) * 101, method=STORED)
+    (tmp_path / "x.apkg").write_bytes(package(noise).raw())
+    told = json.loads(run("check", tmp_path / "x.apkg", "-o", "json").stdout)
+    assert [warning["code"] for warning in told["warnings"]] == ["package_too_large"]
+    assert told["accepted"]
 
 
 def test_another_version_than_the_packages_is_a_fault(agent: Path) -> None:

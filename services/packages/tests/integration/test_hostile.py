@@ -1,19 +1,29 @@
-"""Hostile and odd packages over the real way in: each gets its verdict, and nothing of it stays behind."""
+"""Hostile and odd packages over the real way in: each gets its verdict, and nothing of it stays behind.
+
+`PAC_MUTANTS_SENT` says how many mutants of good packages are uploaded, `PAC_MUTANTS_FIRST` from which seed on.
+"""
 
 import asyncio
+import os
 from collections.abc import Sequence
+from pathlib import Path
 
 import psutil
+import pytest
 
+from pac.agentkit.apkg import verify
 from pac.packages.checker import Checker
 from pac.testkit.corpus import CORPUS, Case
 from pac.testkit.corpus.bombs import BOMBS
+from pac.testkit.mutants import mutant
 
 from .harness import PATIENCE_SECONDS, Packages, Tenant
 
 ODD = (*CORPUS[::8], *BOMBS)
 AT_ONCE = 8
 STANDARD_STREAMS = 3
+MUTANTS = int(os.environ.get("PAC_MUTANTS_SENT", "60"))
+FIRST = int(os.environ.get("PAC_MUTANTS_FIRST", "0"))
 
 
 async def wrongly_answered(packages: Packages, cases: Sequence[Case]) -> list[tuple[str, int, set[str]]]:
@@ -37,12 +47,34 @@ async def test_each_of_a_slice_of_the_corpus_is_answered_as_it_should(packages: 
     open_after_half = service.num_fds()
     assert await wrongly_answered(packages, ODD[1::2]) == []
     async with asyncio.timeout(PATIENCE_SECONDS):
-        while packages.temporary() or service.num_fds() > open_after_half:  # noqa: ASYNC110 - connections end by themselves
+        while service.num_fds() > open_after_half:  # noqa: ASYNC110 - connections end by themselves
             await asyncio.sleep(0.02)
     [checker] = [resource for resource in packages.running.service.resources if isinstance(resource, Checker)]
     workers = [psutil.Process(worker.process.pid) for worker in checker._all]
     assert {worker.num_fds() for worker in workers} == {STANDARD_STREAMS}
+    await nothing_but(packages, ODD)
+
+
+@pytest.mark.timeout(120 + 2 * MUTANTS)
+async def test_mutants_of_good_packages_are_answered_as_they_should(packages: Packages, tmp_path: Path) -> None:
+    path = tmp_path / "mutant.apkg"
+
+    def looked_at(seed: int) -> Case:
+        path.write_bytes(mutant(seed))
+        codes = frozenset(problem.code for problem in verify(path).problems)
+        return Case(f"mutant {seed}", path.read_bytes(), codes, frozenset())
+
+    cases = [looked_at(seed) for seed in range(FIRST, FIRST + MUTANTS)]
+    assert await wrongly_answered(packages, cases) == []
+    await nothing_but(packages, cases)
+
+
+async def nothing_but(packages: Packages, cases: Sequence[Case]) -> None:
+    """Of uploads, what was accepted is there, and nothing else."""
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while packages.temporary():  # noqa: ASYNC110 - the server side ends by itself
+            await asyncio.sleep(0.02)
     assert await packages.keys("staging/") == []
     assert await packages.rows("SELECT key FROM state.leftovers") == []
     [[events]] = await packages.rows("SELECT count(*) FROM log.events")
-    assert events == sum(not case.codes for case in ODD)
+    assert events == sum(not case.codes for case in cases)

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from pac.agentkit.apkg import Problem, Verification
 
 REFUSED, WRONG_CALL = 1, 2
+MIB = 1024 * 1024
+UPLOAD_BYTES = 100 * MIB  # PACKAGES_MAX_SIZE_BYTES
 Strict = Annotated[bool, typer.Option("--strict", help="Warnings end it with 1 as well.")]
 
 
@@ -28,7 +30,11 @@ class Found:
 
     @property
     def warnings(self) -> "Sequence[Problem]":
-        return self.verification.inspection.warnings if self.verification else ()
+        if self.verification is None:
+            return ()
+        inspection = self.verification.inspection
+        too_large = _too_large(inspection.size_bytes)
+        return (*inspection.warnings, too_large) if too_large else inspection.warnings
 
     def code(self, *, strict: bool) -> int:
         return REFUSED if self.problems or (strict and self.warnings) else 0
@@ -91,6 +97,16 @@ def build(
         if path:
             say(f"  pac deploy {path}")
     raise typer.Exit(found.code(strict=strict))
+
+
+def _too_large(size_bytes: int) -> "Problem | None":
+    """Only a warning: another limit may be set where the package goes."""
+    from pac.agentkit.apkg import Problem  # noqa: PLC0415 (slow to import)
+
+    if size_bytes <= UPLOAD_BYTES:
+        return None
+    text = f"The package has {size_bytes // MIB} MiB, and an upload may have {UPLOAD_BYTES // MIB} by default"
+    return Problem("package_too_large", text, hint="Let requirements.txt bring what is large.")
 
 
 def _checked(path: Path, version: str | None) -> Found:

@@ -6,8 +6,6 @@ from pac.agentkit.apkg.addresses import address_rule, is_absolute_path
 from pac.agentkit.apkg.credentials import secret_rule
 from pac.agentkit.apkg.model import Problem
 
-__all__ = ["ENV", "hygiene_warnings", "secret_rule"]
-
 ENV = ".env"
 KEY_HINT = "Use a placeholder here and give the value at deploy time or as a stored secret."
 ADDRESS_HINT = "Listen at 0.0.0.0, and reach other services by their DNS names; give what differs at deploy time."

@@ -2,15 +2,15 @@
 
 import re
 import unicodedata
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping
 
 from pac.agentkit.apkg.model import Limits, Problem
 
 DRIVE = re.compile(r"[A-Za-z]:")
-DEVICE = re.compile(
-    r"(?:con|prn|aux|nul|conin\$|conout\$|com[0-9\u00b9\u00b2\u00b3]|lpt[0-9\u00b9\u00b2\u00b3])[ ]*(?:[.:]|$)",
-    re.IGNORECASE,
-)
+DEVICES = r"con|prn|aux|nul|conin\$|conout\$|com[0-9\u00b9\u00b2\u00b3]|lpt[0-9\u00b9\u00b2\u00b3]"
+DEVICE_STEMS = ("con", "prn", "aux", "nul", "com", "lpt")  # looked for first: ten thousand long names are many
+DEVICE = re.compile(rf"(?:^|[/\\])(?:{DEVICES})[ ]*(?:[.:/\\]|$)", re.IGNORECASE)
 SHOWN_CHARACTERS = 160
 COMPONENT_BYTES = 255
 
@@ -50,6 +50,8 @@ def _faults(name: str, limits: Limits) -> Iterator[tuple[str, str]]:
         yield "name_deep", f"more than {limits.depth} folders deep"
     if is_within_bounds(name, limits):
         yield from _part_faults(parts)
+        if any(device in name.lower() for device in DEVICE_STEMS) and DEVICE.search(name):
+            yield "name_device", "a name that is a device on some systems"
 
 
 def is_within_bounds(name: str, limits: Limits) -> bool:
@@ -62,11 +64,8 @@ def _part_faults(parts: list[str]) -> Iterator[tuple[str, str]]:
         yield "name_parent", "a path that leaves its folder (..)"
     if "." in parts or "" in parts:
         yield "name_odd", "a path with an empty or '.' part"
-    if any(DEVICE.match(part) for part in parts):
-        yield "name_device", "a name that is a device on some systems"
-    if any(
-        len(part) * 4 > COMPONENT_BYTES and len(part.encode("utf-8", "surrogatepass")) > COMPONENT_BYTES
-        for part in parts
+    if max(map(len, parts)) * 4 > COMPONENT_BYTES and any(
+        len(part.encode("utf-8", "surrogatepass")) > COMPONENT_BYTES for part in parts
     ):
         yield "name_long", f"a part longer than {COMPONENT_BYTES} bytes"
 
@@ -107,17 +106,11 @@ def clashes(names: Iterable[str]) -> Iterator[Problem]:
 
 def _files_used_as_folders(seen: Mapping[str, str]) -> Iterator[Problem]:
     """No parent is kept: those of ten thousand deep names would take hundreds of megabytes."""
-    looked_at = ""
-    for key in seen:
-        parent = key.rpartition("/")[0]
-        if parent == looked_at:
-            continue  # beside its neighbour
-        looked_at = parent
-        while parent:
-            name = seen.get(parent)
-            if name is not None and not name.endswith("/"):
-                yield _clash("file_used_as_folder", name, "is a file and a folder at once")
-            parent = parent.rpartition("/")[0]
+    keys = sorted(seen)
+    for key, name in seen.items():
+        at = bisect_left(keys, f"{key}/")
+        if not name.endswith("/") and at < len(keys) and keys[at].startswith(f"{key}/"):
+            yield _clash("file_used_as_folder", name, "is a file and a folder at once")
 
 
 def _clash(code: str, name: str, what: str) -> Problem:
