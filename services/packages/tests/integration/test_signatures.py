@@ -175,6 +175,21 @@ async def test_a_retry_is_held_to_the_policy_of_now(packages: Packages, tenant: 
     assert (await packages.call("POST", retry, tenant)).status == 202
 
 
+async def test_a_rollback_is_held_to_the_policy_of_now(packages: Packages, tenant: Tenant) -> None:
+    key = Tsk.generate("Alice")
+    await packages.may_sign(tenant, key)
+    releases = []
+    for release, signature in ((1, signed(key, apkg("1.0.0"))), (2, None), (3, None)):
+        answer = await packages.post(tenant, apkg(f"{release}.0.0"), signature=signature)
+        releases.append(await packages.submitted(UUID(answer.body["deployment"]["id"])))
+        await packages.stepped(releases[-1])
+        await packages.complete(releases[-1], release)
+    path, strict = f"/api/agent-apps/{tenant.app_id}/rollback", only_signed(tenant)
+    assert codes(await packages.call("POST", path, strict, json={})) == ["signature_required"]
+    back = await packages.call("POST", path, strict, json={"to": str(releases[0].deployment_id)})
+    assert (back.status, back.body["package"]["signature"]) == (202, "verified")
+
+
 async def test_the_bytes_that_were_signed_are_the_bytes_that_are_kept(packages: Packages, tenant: Tenant) -> None:
     key, package = Tsk.generate("Alice"), apkg(changes={"src/data.bin": os.urandom(9 * 1024 * 1024)})
     await packages.may_sign(tenant, key)

@@ -265,6 +265,7 @@ DESCRIPTIONS: Final[dict[Key, Description]] = {
         body=RollbackRequest,
         answers={202: AcceptedReply},
         refuses=(
+            ErrorCode.INVALID_PACKAGE,
             ErrorCode.NO_RELEASE,
             ErrorCode.DEPLOYMENT_OPEN,
             ErrorCode.PACKAGE_NOT_STORED,

@@ -83,7 +83,7 @@ class Again:
         await self.log.wait_for(stored, timeout_seconds=self.user_wait_seconds)
         deployment_id = uuid4()
         environment = await self.seals.keep(values, deployment_id, app_id)
-        policy = _policy(request)
+        policy = policy_of(request)
         wish = Wish(deployment_id, Source.STORED, self.clock(), environment, policy=policy, attempt=attempt_of(request))
         try:
             accepted = await self._deploy_stored(app_id, package_id, wish, asked.release_notes, cause_of(request))
@@ -235,7 +235,7 @@ async def _submit(tx: Transaction, shelf: Shelf, row: Row[Any], wish: Wish) -> S
     return Submitted(wish.deployment_id, row.package_id, no, seconds)
 
 
-def _policy(request: web.Request) -> str | None:
+def policy_of(request: web.Request) -> str | None:
     app = caller_of(request).app
     return None if app is None else app.signature_policy
 

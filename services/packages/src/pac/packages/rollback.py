@@ -11,7 +11,7 @@ from pac.contracts.bodies.packages import AcceptedReply, RollbackRequest
 from pac.contracts.errors import ErrorCode, Refused
 from pac.contracts.packages import PackageSubmitted
 from pac.eventlog import Cause
-from pac.packages.again import Again, Wish, open_shelf
+from pac.packages.again import Again, Wish, open_shelf, policy_of
 from pac.packages.domain.again import check_stored, still_open_of
 from pac.packages.domain.submission import SUBMISSION
 from pac.packages.domain.versions import Status
@@ -44,6 +44,7 @@ class Rollback:
             self.again.clock(),
             first.environment,
             billable=False,
+            policy=policy_of(request),
             attempt=attempt_of(request),
         )
         expected = None if asked.to else target
