@@ -149,3 +149,57 @@ async def test_runtime_env_of_the_client_reaches_the_agent(
     assert said.code == 0, said
     deployment = deployment_in(said)
     assert (await runtime.invoke(deployment, {}))["T_FROM"] == "request"
+
+
+# ---- pixell secrets --------------------------------------------------------------------------------------------------
+
+
+def secrets(tenant: Tenant, command: str, *more: str, key: str | None = None) -> list[str]:
+    return ["secrets", command, *more, "--env", "local", "-a", tenant.app_id, "-k", key or tenant.key]
+
+
+async def test_secrets_are_set_listed_updated_and_deleted(pixell: Pixell, tenant: Tenant, folder: Path) -> None:
+    assert "No secrets found." in (await pixell(*secrets(tenant, "list"))).text
+    said = await pixell(*secrets(tenant, "set", "-s", "API_TOKEN=first-value", "-s", "DEBUG=false"), typed="y\n")
+    assert (said.code, "Secrets saved successfully!" in said.text, "Total secrets: 2" in said.text) == (0, True, True)
+    listed = await pixell(*secrets(tenant, "list", "--format", "json"))
+    assert json.loads(listed.text) == {"secrets": {"API_TOKEN": "first-value", "DEBUG": "false"}}
+    table = await pixell(*secrets(tenant, "list"))
+    assert "API_TOKEN" in table.text
+    assert "first-value" not in table.text  # the client masks
+    got = await pixell(*secrets(tenant, "get", "API_TOKEN"))
+    assert (got.code, got.text.strip()) == (0, "first-value")
+
+    updated = await pixell(*secrets(tenant, "update", "API_TOKEN", "other-value"))
+    assert (updated.code, "Secret 'API_TOKEN' updated successfully!" in updated.text) == (0, True)
+    deleted = await pixell(*secrets(tenant, "delete", "DEBUG", "--force"))
+    assert (deleted.code, "Secret 'DEBUG' deleted successfully!" in deleted.text) == (0, True)
+    listed = await pixell(*secrets(tenant, "list", "--format", "json"))
+    assert json.loads(listed.text) == {"secrets": {"API_TOKEN": "other-value"}}
+
+    (folder / ".env").write_text("FROM_FILE=x\n")
+    assert (await pixell(*secrets(tenant, "set", "--file", str(folder / ".env")), typed="y\n")).code == 0
+    listed = await pixell(*secrets(tenant, "list", "--format", "json"))
+    assert json.loads(listed.text) == {"secrets": {"FROM_FILE": "x"}}
+    cleared = await pixell(*secrets(tenant, "delete-all", "--confirm"), typed="y\n")
+    assert (cleared.code, "All secrets deleted successfully!" in cleared.text) == (0, True)
+    assert "No secrets found." in (await pixell(*secrets(tenant, "list"))).text
+
+
+async def test_refusals_of_secrets_have_the_exit_codes_that_the_client_documents(
+    pixell: Pixell, pac: Pac, tenant: Tenant
+) -> None:
+    assert (await pixell(*secrets(tenant, "list", key="pac_wrong"))).code == 2
+    stranger = await pac.tenant()
+    said = await pixell(*secrets(Tenant(tenant.account_id, stranger.app_id, tenant.key), "list"))
+    assert (said.code, "Agent app not found" in said.text) == (3, True)
+    assert (await pixell(*secrets(tenant, "get", "NOT_THERE"))).code == 3
+    said = await pixell(*secrets(tenant, "delete", "NOT_THERE", "--force"))
+    assert (said.code, "NOT_THERE" in said.text) == (3, True)
+    said = await pixell(*secrets(tenant, "update", "BIG", "x" * 65_537))
+    assert (said.code, "A value has at most 65536 bytes" in " ".join(said.text.split())) == (1, True)
+    reader = await pac.admin(
+        "POST", f"/api/admin/accounts/{tenant.account_id}/api-keys", {"name": "reader", "scopes": ["read", "deploy"]}
+    )
+    said = await pixell(*secrets(tenant, "list", key=reader["api_key"]["key"]))
+    assert (said.code, "This key lacks the scope secrets" in " ".join(said.text.split())) == (1, True)

@@ -14,6 +14,7 @@ from pac.cli.commands import (
     package,
     projections,
     releases,
+    secrets,
     storage,
     up,
     verify,
@@ -36,6 +37,7 @@ def build() -> typer.Typer:
     app.add_typer(operate.topics, name="topics")
     app.add_typer(account.keys, name="keys")
     app.add_typer(account.credits_, name="credits")
+    app.add_typer(secrets.secrets, name="secrets")
     app.add_typer(log.log, name="log")
     app.add_typer(projections.projections, name="projections")
     app.add_typer(dlq.dlq, name="dlq")

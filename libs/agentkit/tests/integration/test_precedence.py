@@ -3,7 +3,7 @@
 import base64
 import json
 import secrets
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -57,6 +57,9 @@ class Stored:
 
     async def values_of(self, _app_id: UUID) -> Mapping[str, SecretStr]:
         return {name: SecretStr(value) for name, value in values_of(Layer.PROVIDER).items()}
+
+    async def every_value_of(self, app_id: UUID) -> Sequence[SecretStr]:
+        return tuple((await self.values_of(app_id)).values())
 
 
 @pytest.fixture

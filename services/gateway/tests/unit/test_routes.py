@@ -7,7 +7,7 @@ import pytest
 from pac.contracts.identity import Scope
 from pac.gateway.documents import PAGES
 from pac.gateway.gate import UNKNOWN
-from pac.gateway.routes import FORWARDS, ROUTES, Forward, Own
+from pac.gateway.routes import FORWARDS, NAMES, ROUTES, Forward, Own
 
 # spec/deployment.md, and what decisions.md and interface.md add for this milestone.
 PUBLISHED = {
@@ -20,6 +20,15 @@ PUBLISHED = {
     ("GET", "/api/deployments"),
     ("GET", "/api/deployments/{deployment_id}"),
     ("GET", "/api/deployments/{deployment_id}/events"),
+    ("GET", "/api/deployments/{deployment_id}/logs"),
+    ("GET", "/api/agent-apps/{app_id}/secrets"),
+    ("POST", "/api/agent-apps/{app_id}/secrets"),
+    ("DELETE", "/api/agent-apps/{app_id}/secrets"),
+    ("GET", "/api/agent-apps/{app_id}/secrets/versions"),
+    ("POST", "/api/agent-apps/{app_id}/secrets/restore"),
+    ("PUT", "/api/agent-apps/{app_id}/secrets/{secret_name}"),
+    ("DELETE", "/api/agent-apps/{app_id}/secrets/{secret_name}"),
+    ("GET", "/api/agent-apps/{app_id}/env/explain"),
     ("POST", "/api/deployments/{deployment_id}/cancel"),
     ("POST", "/api/deployments/{deployment_id}/retry"),
     ("POST", "/api/agent-apps/{app_id}/rollback"),
@@ -93,9 +102,15 @@ def test_a_read_only_key_can_write_nothing(route: Forward | Own) -> None:
         assert route.scope is not Scope.READ
 
 
-def test_every_part_of_a_path_that_is_not_fixed_is_a_known_id() -> None:
+def test_every_part_of_a_path_that_is_not_fixed_is_a_known_id_or_name() -> None:
     for route in ROUTES:
         assert set(re.findall(r"\{(\w+)\}", route.path)) <= set(UNKNOWN)
+    assert set(NAMES) <= set(UNKNOWN)
+
+
+def test_whoever_reads_or_writes_secrets_needs_their_scope() -> None:
+    for route in ROUTES:
+        assert ("/secrets" in route.path) is (route.scope is Scope.SECRETS)
 
 
 def test_no_path_leads_to_what_services_keep_among_themselves() -> None:

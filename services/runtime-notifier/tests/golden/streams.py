@@ -1,10 +1,11 @@
-"""What happened to a delivery, for the rows kept beside this."""
+"""What happened to a delivery and to an app's secrets, for the rows kept beside this."""
 
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from pac.contracts.topics import ServiceName
 from pac.runtime_notifier.domain import DELIVERY, AnswerFailed, AnswerReady, Asked
+from pac.runtime_notifier.secrets.domain import SECRETS, ChangeSecrets
 from pac.testkit.golden import Story
 
 NOON = datetime(2026, 11, 23, 12, 0, 0, 250_000, tzinfo=UTC)
@@ -28,8 +29,18 @@ def delivery(*commands: object) -> Story:
     return Story(ServiceName.RUNTIME_NOTIFIER, DELIVERY, DEPLOYMENT, commands)
 
 
+def changed(*names: str) -> ChangeSecrets:
+    return ChangeSecrets(OWNER, AGENT, frozenset(names), NOON)
+
+
 STORIES = {
     "delivery-ready": delivery(ready(1)),
     "delivery-ready-at-last": delivery(failed(1, retriable=True), failed(2, retriable=True), ready(3)),
     "delivery-failed": delivery(failed(1, retriable=False)),
+    "secrets-changed": Story(
+        ServiceName.RUNTIME_NOTIFIER,
+        SECRETS,
+        AGENT,
+        (changed("API_TOKEN", "LOG_LEVEL"), changed(), changed("API_TOKEN")),
+    ),
 }

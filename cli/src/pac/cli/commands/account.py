@@ -15,7 +15,7 @@ credits_ = typer.Typer(no_args_is_help=True, help="Credits of an account.")
 Account = Annotated[str | None, typer.Option("--account", help="Account id (the local one).")]
 
 
-def _call(target: Target, key: str, method: str, path: str, **options: Any) -> Json:
+def call(target: Target, key: str, method: str, path: str, **options: Any) -> Json:
     async def run() -> Json:
         async with Gateway(target.url, target.needs(key)) as gateway:
             return await gateway.call(method, path, **options)
@@ -41,7 +41,7 @@ def create_key(
     account = account or target.needs("account_id")
     wish: Json = {"name": name, "scopes": scope, "expires_at": expires_at}
     body = {field: value for field, value in wish.items() if value}
-    made = _call(
+    made = call(
         target,
         "admin_key",
         "POST",
@@ -64,7 +64,7 @@ def list_keys(*, state_dir: StateDir = None, output: Output = Format.TABLE) -> N
     cursor: str | None = None
     while True:
         query = {"params": {"cursor": cursor}} if cursor else {}
-        page = _call(target, "api_key", "GET", "/api/api-keys", what="keys cannot be listed", **query)
+        page = call(target, "api_key", "GET", "/api/api-keys", what="keys cannot be listed", **query)
         found += page["api_keys"]
         if (cursor := page.get("next_cursor")) is None:
             break
@@ -79,7 +79,7 @@ def list_keys(*, state_dir: StateDir = None, output: Output = Format.TABLE) -> N
 @expected
 def revoke_key(key_id: str, *, state_dir: StateDir = None) -> None:
     """End a key; it is refused everywhere within five seconds."""
-    _call(target_of(state_dir), "api_key", "DELETE", f"/api/api-keys/{key_id}", what="the key was not revoked")
+    call(target_of(state_dir), "api_key", "DELETE", f"/api/api-keys/{key_id}", what="the key was not revoked")
     say(f"revoked {key_id}")
 
 
@@ -99,7 +99,7 @@ def grant(
     """Give credits to an account, or correct a grant (operator)."""
     target = target_of(state_dir)
     account = account or target.needs("account_id")
-    made = _call(
+    made = call(
         target,
         "admin_key",
         "POST",
@@ -118,7 +118,7 @@ def grant(
 @expected
 def show(*, state_dir: StateDir = None, output: Output = Format.TABLE) -> None:
     """What the account has, has on hold, and has spent."""
-    found = _call(target_of(state_dir), "api_key", "GET", "/api/credits", what="credits cannot be read")
+    found = call(target_of(state_dir), "api_key", "GET", "/api/credits", what="credits cannot be read")
     if output is Format.JSON:
         say_json(found)
     else:
@@ -141,7 +141,7 @@ def ledger(
     cursor: str | None = None
     while len(found) < limit:
         query = {"limit": str(min(100, limit - len(found))), **({"cursor": cursor} if cursor else {})}
-        page = _call(target, "api_key", "GET", "/api/credits/ledger", what="the ledger cannot be read", params=query)
+        page = call(target, "api_key", "GET", "/api/credits/ledger", what="the ledger cannot be read", params=query)
         found += page["entries"]
         if (cursor := page.get("next_cursor")) is None:
             break

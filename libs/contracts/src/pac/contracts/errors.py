@@ -39,6 +39,7 @@ class ErrorCode(StrEnum):
     NOT_RETRIABLE = "not_retriable"
     BYTES_GONE = "bytes_gone"
     NO_RELEASE = "no_release"
+    NO_LOGS = "no_logs"
     APP_IN_USE = "app_in_use"
     TOO_LARGE = "too_large"
     UNSUPPORTED_MEDIA_TYPE = "unsupported_media_type"
@@ -114,6 +115,11 @@ ERRORS: dict[ErrorCode, ErrorKind] = {
     ErrorCode.BYTES_GONE: ErrorKind(409, "The package's bytes are no longer kept", "Upload the package again."),
     ErrorCode.NO_RELEASE: ErrorKind(
         409, "There is no release to go back to", "Name a deployment that has completed as `to`, or deploy a package."
+    ),
+    ErrorCode.NO_LOGS: ErrorKind(
+        409,
+        "There is no output of this deployment",
+        "It is there once the deployment has reached a runtime, where that gives any and still keeps it.",
     ),
     ErrorCode.APP_IN_USE: ErrorKind(
         409,

@@ -9,6 +9,7 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
@@ -50,6 +51,7 @@ class Known:
     body: dict[str, Any]
     looks: int = 0
     status: str = "loading"
+    lines: list[dict[str, str]] = field(default_factory=list)
 
 
 @dataclass
@@ -57,11 +59,13 @@ class FakeRuntime:
     url: str = ""
     secret: str = "runtime-secret"  # noqa: S105 - of a fake
     stops_deployments: bool = True
+    gives_logs: bool = True
     script: dict[str, Script] = field(default_factory=dict)
     posts: list[dict[str, Any]] = field(default_factory=list)
     headers: list[dict[str, str]] = field(default_factory=list)
     stops: list[str] = field(default_factory=list)
     known: dict[str, Known] = field(default_factory=dict)
+    asked_bytes: list[int] = field(default_factory=list)
     redirected: int = 0
 
     def script_of(self, wire_id: str) -> Script:
@@ -74,6 +78,11 @@ class FakeRuntime:
 
     def restart_empty(self) -> None:
         self.known.clear()
+
+    def prints(self, wire_id: str, *texts: str) -> None:
+        """As the agent of that wire."""
+        at = datetime.now(UTC).isoformat()
+        self.known[wire_id].lines += [{"at": at, "stream": "stdout", "text": text} for text in texts]
 
     def given(self, prefix: str = "") -> list[str]:
         """Wire ids POSTed, in order."""
@@ -152,6 +161,14 @@ class FakeRuntime:
         self.known[wire_id].status = "stopped"
         return web.json_response({"status": "stopping", "deploymentId": wire_id}, status=202)
 
+    async def logs(self, request: web.Request) -> web.Response:
+        """All lines, whatever limit was asked for."""
+        one = self.known.get(wire_id := request.match_info["wire_id"])
+        if one is None or not self.gives_logs:
+            return _error(404, "Not Found")
+        self.asked_bytes.append(int(request.query["limit_bytes"]))
+        return web.json_response({"deploymentId": wire_id, "lines": one.lines, "truncated": False})
+
     async def elsewhere(self, request: web.Request) -> web.Response:
         del request
         self.redirected += 1
@@ -175,6 +192,7 @@ async def fake_runtime(**options: Any) -> AsyncIterator[FakeRuntime]:
     app.router.add_post("/deploy", runtime.deploy)
     app.router.add_get("/deployments/{wire_id}/health", runtime.health)
     app.router.add_post("/deployments/{wire_id}/stop", runtime.stop)
+    app.router.add_get("/deployments/{wire_id}/logs", runtime.logs)
     app.router.add_route("*", "/elsewhere", runtime.elsewhere)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
     await runner.setup()

@@ -1,6 +1,7 @@
 """A driver of runtime-notifier: its parts on a real Postgres, a scripted runtime, and what the hub says as messages."""
 
 import asyncio
+import base64
 import itertools
 import json
 import secrets
@@ -21,11 +22,14 @@ from pac.contracts.gateway import AgentAppCreated, AgentAppDeleted
 from pac.eventlog import EventLog, Jobs, Message, Worker
 from pac.runtime_notifier.consumers import Consumers
 from pac.runtime_notifier.courier import Courier
-from pac.runtime_notifier.environments import Environments, NothingStored
+from pac.runtime_notifier.environments import Environments
 from pac.runtime_notifier.errands import QUEUE
 from pac.runtime_notifier.fleet import Fleet
+from pac.runtime_notifier.hiding import Hiding
 from pac.runtime_notifier.reconciler import Reconciler
 from pac.runtime_notifier.runtime import Runtime
+from pac.runtime_notifier.secrets.envelope import KeyRing
+from pac.runtime_notifier.secrets.vault import Vault
 from pac.runtime_notifier.watching import Pace, Watch
 from pac.servicekit.objects import ObjectMissing
 from pac.servicekit.sealing import environment_context, key_id, public_key_of, seal
@@ -64,6 +68,8 @@ class Notifier:
     jobs: Jobs
     courier: Courier
     reconciler: Reconciler
+    vault: Vault
+    hiding: Hiding
     worker: asyncio.Task[None] | None = None
     patience_seconds: float = PATIENCE_SECONDS
     versions: dict[str, Iterator[int]] = field(default_factory=dict)
@@ -219,13 +225,26 @@ class Notifier:
 
     async def everything_written(self) -> str:
         """Every text that the database holds."""
-        tables = ("log.events", "log.inbox", "state.jobs", "state.apps", "state.deliveries", "state.wires")
+        tables = (
+            "log.events",
+            "log.inbox",
+            "log.parked",
+            "state.jobs",
+            "state.apps",
+            "state.deliveries",
+            "state.wires",
+        )
+        tables += ("state.vaults", "state.secrets")
         found = []
         async with self.log.reading() as connection:
             for table in tables:
                 rows = await connection.execute(text(f"SELECT t::text FROM {table} t"))  # noqa: S608 - names above
                 found += [row[0] for row in rows]
         return "\n".join(found)
+
+
+def new_ring() -> KeyRing:
+    return KeyRing.from_base64(base64.b64encode(secrets.token_bytes(32)).decode())
 
 
 MakeNotifier = Callable[..., Awaitable[Notifier]]
@@ -241,11 +260,14 @@ async def notifier_on(
         async with Runtime(fake.url, secret, timeout_seconds=1.0, answer_max_bytes=65_536) as runtime:
             jobs, store, sealing_key = Jobs(log, QUEUE), MemoryStore(), secrets.token_bytes(32)
             fleet = Fleet(jobs, again_seconds=30.0)
-            environments = Environments(store, NothingStored(), sealing_key)
-            watch = Watch(runtime, store, environments, accepts_environment, pace, secret)
+            vault = Vault(log, new_ring())
+            environments = Environments(store, vault, sealing_key)
+            hiding = Hiding(environments, accepts_environment, secret)
+            watch = Watch(runtime, store, environments, accepts_environment, pace, hiding)
             courier = Courier(log, fleet, runtime, watch)
             reconciler = Reconciler(log, fleet, runtime, interval_seconds=0.1)
-            notifier = Notifier(log, fake, store, sealing_key, Consumers(log, fleet), jobs, courier, reconciler)
+            consumers = Consumers(log, fleet, erasers=(vault.erase,))
+            notifier = Notifier(log, fake, store, sealing_key, consumers, jobs, courier, reconciler, vault, hiding)
             notifier.start()
             try:
                 yield notifier

@@ -34,17 +34,20 @@ class Finished:
     err: str
 
 
-async def command(*arguments: str, environment: Mapping[str, str] | None = None, patience: float = 180) -> Finished:
-    """One call of the `pac` command to its end."""
+async def command(
+    *arguments: str, environment: Mapping[str, str] | None = None, patience: float = 180, typed: str = ""
+) -> Finished:
+    """One call of the `pac` command to its end; `typed` is its stdin."""
     process = await asyncio.create_subprocess_exec(
         PAC,
         *arguments,
+        stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
         env={**os.environ, **(environment or {})},
     )
     try:
-        out, err = await asyncio.wait_for(process.communicate(), patience)
+        out, err = await asyncio.wait_for(process.communicate(typed.encode()), patience)
     except TimeoutError:
         process.kill()
         await process.wait()

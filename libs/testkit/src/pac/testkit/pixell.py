@@ -32,20 +32,21 @@ class Said:
 
 @dataclass(frozen=True)
 class Pixell:
-    """`await pixell("build", cwd=folder)`: exit code, and what a user sees (both streams)."""
+    """`await pixell("build", cwd=folder)`: exit code, and what a user sees (both streams). `typed`: on its stdin."""
 
     executable: Path
 
-    async def __call__(self, *arguments: str, cwd: Path | None = None) -> Said:
+    async def __call__(self, *arguments: str, cwd: Path | None = None, typed: str = "") -> Said:
         process = await asyncio.create_subprocess_exec(
             str(self.executable),
             *arguments,
             cwd=cwd,
+            stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
         )
         try:
-            out, _ = await asyncio.wait_for(process.communicate(), PATIENCE_SECONDS)
+            out, _ = await asyncio.wait_for(process.communicate(typed.encode()), PATIENCE_SECONDS)
         except TimeoutError:
             process.kill()
             await process.wait()

@@ -29,6 +29,7 @@ from pac.gateway.domain import (
     RevokeKey,
     SignaturePolicy,
 )
+from pac.gateway.explaining import Explaining
 from pac.gateway.invariants import LiveLaws
 from pac.gateway.keys import Pepper, new_key
 from pac.gateway.proofs import Proofs
@@ -60,6 +61,7 @@ class Api(AccountsApi):
     app_use: AppUse
     live_laws: LiveLaws
     proofs: Proofs
+    explaining: Explaining
 
     # ---- agent apps ---------------------------------------------------------------------------------------------
 
@@ -119,6 +121,9 @@ class Api(AccountsApi):
 
         await self.log.execute(APP, command.agent_app_id, command, cause=cause_of(request), then=erase)
         return reply(MessageReply(message="Agent app deleted successfully"))
+
+    async def explain_environment(self, request: web.Request, caller: Caller) -> web.Response:
+        return reply(await self.explaining.explained(request, caller, uuid_in(request, "app_id")))
 
     # ---- API keys -----------------------------------------------------------------------------------------------
 

@@ -16,6 +16,7 @@ from pac.gateway.auth import AdminKey, ApiKeys, Authentication
 from pac.gateway.believed import Believed
 from pac.gateway.consumers import Consumers
 from pac.gateway.early import Early
+from pac.gateway.explaining import Explaining
 from pac.gateway.forward import Instead, Limits, Upstreams
 from pac.gateway.gate import Gate
 from pac.gateway.held import Held
@@ -73,6 +74,7 @@ def build_service(settings: Settings) -> Service:
             app_use=AppUse(upstreams),
             live_laws=LiveLaws(Invariants(log, laws_of_every_service(log)), upstreams),
             proofs=Proofs(upstreams),
+            explaining=Explaining(upstreams, settings.status_timeout_seconds),
         ),
         upstreams=upstreams,
         limits=limits,
@@ -155,7 +157,7 @@ class Handlers:
     def _instead(self, route: Forward, request: web.Request) -> Instead | None:
         if route.quoted and flag_in(request, "dry_run"):
             return self.quote.compose
-        return self.early.refuse if route.early else None
+        return self.early.refuse(route.early) if route.early else None
 
     def _status(self, route: Forward) -> Handler:
         async def answer(request: web.Request) -> web.StreamResponse:

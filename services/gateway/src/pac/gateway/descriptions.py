@@ -6,6 +6,7 @@ from typing import Final
 from pac.contracts.api import DeploymentReply
 from pac.contracts.bodies.billing import CreditsReply, EntryReply, GrantRequest, LedgerPage
 from pac.contracts.bodies.deployments import AppStateReply, DeploymentsReply, EventsReply, StatsReply
+from pac.contracts.bodies.logs import LogsReply
 from pac.contracts.bodies.packages import (
     AcceptedReply,
     DeletedReply,
@@ -17,6 +18,16 @@ from pac.contracts.bodies.packages import (
     SigningKeysReply,
     StoredDeploy,
 )
+from pac.contracts.bodies.secrets import (
+    PutSecret,
+    RestoreSecrets,
+    SecretSavedReply,
+    SecretsDeletedReply,
+    SecretsReply,
+    SecretsSavedReply,
+    SecretsVersionsReply,
+    SetSecrets,
+)
 from pac.contracts.errors import ErrorCode
 from pac.gateway import examples
 from pac.gateway.description import Description, Form, Parameter, Schema, Text, flag, page
@@ -26,6 +37,7 @@ from pac.gateway.views import (
     AppChange,
     AppReply,
     AppsReply,
+    ExplainedReply,
     HealthReply,
     InvariantsReply,
     KeysReply,
@@ -45,7 +57,7 @@ from pac.gateway.views import (
 from pac.servicekit.proof.form import PUBLIC_KEYS_PATH
 
 Key = tuple[str, str]
-APPS, PACKAGES, DEPLOYMENTS = "Agent apps", "Packages", "Deployments"
+APPS, PACKAGES, DEPLOYMENTS, SECRETS = "Agent apps", "Packages", "Deployments", "Secrets"
 ACCOUNTS, KEYS, CREDITS, OPERATOR, SERVICE = "Accounts", "API keys", "Credits", "Operator", "This service"
 
 FILE = {"type": "string", "contentMediaType": "application/octet-stream"}
@@ -286,6 +298,68 @@ DESCRIPTIONS: Final[dict[Key, Description]] = {
         tag=DEPLOYMENTS,
         body=Nothing,
         answers={200: AppStateReply},
+    ),
+    ("GET", "/api/deployments/{deployment_id}/logs"): Description(
+        summary="What the agent has printed",
+        does="The newest lines that fit, with the values that it was given taken out, where its runtime gives them. "
+        "With `Accept: text/event-stream` a stream that goes on: a message has a place as `id`, `line` as `event`, and "
+        "as `data` what the page shows of a line. It ends with the agent, or after a while: come back with "
+        "`Last-Event-ID`. 204 for whoever has seen the end.",
+        tag=DEPLOYMENTS,
+        parameters=(
+            Parameter("limit_bytes", "Of text, at most.", {"type": "integer", "minimum": 1, "maximum": 65_536}),
+            Parameter("Last-Event-ID", "Of a stream: what follows this line.", {"type": "string"}, header=True),
+        ),
+        answers={200: (LogsReply, Text("text/event-stream")), 204: None},
+        refuses=(ErrorCode.NO_LOGS,),
+    ),
+    # ---- secrets -----------------------------------------------------------------------------------------------------
+    ("GET", "/api/agent-apps/{app_id}/secrets"): Description(
+        summary="List the app's secrets",
+        does="With their values, unless masked: clients such as `pixell` mask them themselves.",
+        tag=SECRETS,
+        parameters=(flag("masked", "Names only: `***` stands for each value."),),
+        answers={200: SecretsReply},
+    ),
+    ("POST", "/api/agent-apps/{app_id}/secrets"): Description(
+        summary="Set all of the app's secrets",
+        does="What is not named is deleted. An agent is given them with the next start that PAC gives it.",
+        tag=SECRETS,
+        body=SetSecrets,
+        answers={200: SecretsSavedReply},
+    ),
+    ("DELETE", "/api/agent-apps/{app_id}/secrets"): Description(
+        summary="Delete all of the app's secrets", tag=SECRETS, answers={200: SecretsDeletedReply}
+    ),
+    ("GET", "/api/agent-apps/{app_id}/secrets/versions"): Description(
+        summary="How the app's secrets changed",
+        does="The newest change first: which names, by whom, when. Those from `oldest` on can be restored.",
+        tag=SECRETS,
+        answers={200: SecretsVersionsReply},
+    ),
+    ("POST", "/api/agent-apps/{app_id}/secrets/restore"): Description(
+        summary="Restore a version of the app's secrets",
+        does="All of them as they were then, as a new version. Version 0 is before the first secret.",
+        tag=SECRETS,
+        body=RestoreSecrets,
+        answers={200: SecretsSavedReply},
+    ),
+    ("PUT", "/api/agent-apps/{app_id}/secrets/{secret_name}"): Description(
+        summary="Set one secret",
+        does="The others stay. The value that it has already changes nothing.",
+        tag=SECRETS,
+        body=PutSecret,
+        answers={200: SecretSavedReply},
+    ),
+    ("DELETE", "/api/agent-apps/{app_id}/secrets/{secret_name}"): Description(
+        summary="Delete one secret", tag=SECRETS, answers={200: SecretSavedReply}
+    ),
+    ("GET", "/api/agent-apps/{app_id}/env/explain"): Description(
+        summary="Where the agent's environment comes from",
+        does="Per name: which layer wins, which lose, and who set it when, as the next start would have it. Names, "
+        "never a value. What PAC does not know of is in `unknown`.",
+        tag=SECRETS,
+        answers={200: ExplainedReply},
     ),
     # ---- credits -----------------------------------------------------------------------------------------------------
     ("GET", "/api/credits"): Description(summary="The account's credits", tag=CREDITS, answers={200: CreditsReply}),

@@ -18,7 +18,7 @@ from pac.gateway.domain import ACCOUNT_NOT_FOUND, APP_NOT_FOUND, KEY_NOT_FOUND, 
 from pac.gateway.limits import CallLimits
 from pac.gateway.owners import Owners
 from pac.gateway.queries import Queries
-from pac.gateway.routes import Access
+from pac.gateway.routes import NAMES, Access
 from pac.gateway.who import ANYONE, Membership, Who, require, require_operator
 from pac.servicekit.http import set_caller
 
@@ -28,6 +28,7 @@ UNKNOWN = {
     "deployment_id": "Deployment not found",
     "key_id": KEY_NOT_FOUND,
     "package_id": "Package not found",
+    "secret_name": "No secret can have this name: they are made of A-Z, 0-9 and _",
     "user_id": MEMBER_NOT_FOUND,
 }
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
@@ -45,7 +46,7 @@ class Gate:
 
     async def admit(self, request: web.Request, access: Access, *, patience_seconds: float = 0.0) -> Caller:
         """The caller, with the path's app as a claim; kept with the request, for what is recorded of it."""
-        ids = {name: _id(text) for name, text in request.match_info.items()}
+        ids = {name: _id(text) for name, text in request.match_info.items() if name not in NAMES}
         caller = ANYONE
         if not access.public:
             who = await self._who(request, patience_seconds)
@@ -53,9 +54,9 @@ class Gate:
                 caller = await self._operator(who, access, ids)
             else:
                 caller = await self._caller(request, who, access, ids, patience_seconds)
-        for name, found in ids.items():
-            if found is None:  # so a path that goes on to a service is made of literals and ids, nothing else
-                raise Refused(ErrorCode.NOT_FOUND, UNKNOWN[name])
+        # So a path that goes on to a service is made of literals, ids and names, nothing else.
+        if unknown := [*(name for name, found in ids.items() if found is None), *_misnamed(request)]:
+            raise Refused(ErrorCode.NOT_FOUND, UNKNOWN[unknown[0]])
         set_caller(request, caller)
         return caller
 
@@ -114,6 +115,11 @@ def _of_id(accounts: Sequence[Membership], account_id: UUID | None) -> Membershi
         if account.account_id == account_id:
             return account
     raise Refused(ErrorCode.NOT_FOUND, ACCOUNT_NOT_FOUND)
+
+
+def _misnamed(request: web.Request) -> Sequence[str]:
+    found = request.match_info
+    return [name for name, form in NAMES.items() if name in found and not re.fullmatch(form, found[name])]
 
 
 def _id(text: str) -> UUID | None:

@@ -24,7 +24,7 @@ from pac.gateway.description import IDEMPOTENCY_KEY, PAC_ACCOUNT, Description, F
 from pac.gateway.descriptions import DESCRIPTIONS, Key
 from pac.gateway.examples import UNAUTHENTICATED
 from pac.gateway.openapi_words import DESCRIPTION, HEADERS, SECURITY, SPECIFICATION, STATUSES
-from pac.gateway.routes import ROUTES, Forward, Own
+from pac.gateway.routes import NAMES, ROUTES, Forward, Own
 
 Document = dict[str, Any]
 PATH: Final = Path(__file__).with_name("openapi.json")
@@ -133,7 +133,8 @@ def security(route: Forward | Own) -> list[dict[str, list[str]]]:
 
 def in_path(path: str) -> Iterator[Document]:
     for name in re.findall(r"\{(\w+)\}", path):
-        yield {"name": name, "in": "path", "required": True, "schema": {"type": "string", "format": "uuid"}}
+        form = {"pattern": f"^{NAMES[name]}$"} if name in NAMES else {"format": "uuid"}
+        yield {"name": name, "in": "path", "required": True, "schema": {"type": "string", **form}}
 
 
 def parameter(one: Parameter) -> Document:

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
+from pac.contracts.bodies.secrets import SECRET_NAME
+from pac.contracts.errors import ErrorCode
 from pac.contracts.identity import Caller, Scope
 from pac.contracts.topics import ServiceName
 from pac.gateway import documents
@@ -18,7 +20,9 @@ from pac.servicekit.proof.form import PUBLIC_KEYS_PATH
 DEPLOYMENTS = ServiceName.DEPLOYMENTS
 PACKAGES = ServiceName.PACKAGES
 BILLING = ServiceName.BILLING
+NOTIFIER = ServiceName.RUNTIME_NOTIFIER
 
+NAMES = {"secret_name": SECRET_NAME}  # the parts of paths that are neither fixed nor ids, and how they look
 OwnHandler = Callable[[Api, web.Request, Caller], Awaitable[web.StreamResponse]]
 
 
@@ -42,8 +46,8 @@ class Forward(Access):
     """Served by one service. `status`: a poll that must not fail in passing trouble (see status.py).
 
     `upload`: a package comes with it; so many of an account may be on their way at once.
-    `early`: what the service does not know may only not have reached it yet (see early.py). `quoted`: billing
-    is asked what it costs, before the package comes or for a dry run (see quote.py).
+    `early`: what the service does not know may only not have reached it yet, and then this is the answer (see
+    early.py). `quoted`: billing is asked what it costs, before the package comes or for a dry run (see quote.py).
     """
 
     method: str
@@ -51,7 +55,7 @@ class Forward(Access):
     to: ServiceName
     status: bool = False
     upload: bool = False
-    early: bool = False
+    early: ErrorCode | None = None
     quoted: bool = False
 
 
@@ -89,9 +93,29 @@ FORWARDS = (
     Forward("GET", "/api/deployments/queue/stats", DEPLOYMENTS, public=True),
     Forward("GET", "/api/deployments", DEPLOYMENTS, scope=Scope.READ),
     Forward("GET", "/api/deployments/{deployment_id}", DEPLOYMENTS, scope=Scope.READ, status=True),
-    Forward("GET", "/api/deployments/{deployment_id}/events", DEPLOYMENTS, scope=Scope.READ, early=True),
-    Forward("POST", "/api/deployments/{deployment_id}/cancel", DEPLOYMENTS, scope=Scope.DEPLOY, early=True),
+    Forward(
+        "GET",
+        "/api/deployments/{deployment_id}/events",
+        DEPLOYMENTS,
+        scope=Scope.READ,
+        early=ErrorCode.NOT_YET_QUEUED,
+    ),
+    Forward(
+        "POST",
+        "/api/deployments/{deployment_id}/cancel",
+        DEPLOYMENTS,
+        scope=Scope.DEPLOY,
+        early=ErrorCode.NOT_YET_QUEUED,
+    ),
+    Forward("GET", "/api/deployments/{deployment_id}/logs", NOTIFIER, scope=Scope.READ, early=ErrorCode.NO_LOGS),
     Forward("POST", "/api/deployments/{deployment_id}/retry", PACKAGES, scope=Scope.DEPLOY),
+    Forward("GET", "/api/agent-apps/{app_id}/secrets", NOTIFIER, scope=Scope.SECRETS, app=True),
+    Forward("POST", "/api/agent-apps/{app_id}/secrets", NOTIFIER, scope=Scope.SECRETS, app=True),
+    Forward("DELETE", "/api/agent-apps/{app_id}/secrets", NOTIFIER, scope=Scope.SECRETS, app=True),
+    Forward("GET", "/api/agent-apps/{app_id}/secrets/versions", NOTIFIER, scope=Scope.SECRETS, app=True),
+    Forward("POST", "/api/agent-apps/{app_id}/secrets/restore", NOTIFIER, scope=Scope.SECRETS, app=True),
+    Forward("PUT", "/api/agent-apps/{app_id}/secrets/{secret_name}", NOTIFIER, scope=Scope.SECRETS, app=True),
+    Forward("DELETE", "/api/agent-apps/{app_id}/secrets/{secret_name}", NOTIFIER, scope=Scope.SECRETS, app=True),
     Forward("GET", "/api/credits", BILLING, scope=Scope.READ),
     Forward("GET", "/api/credits/ledger", BILLING, scope=Scope.READ),
     Forward("POST", "/api/admin/accounts/{account_id}/credits", BILLING, operator=True, account=True),
@@ -103,6 +127,7 @@ OWN = (
     Own("GET", "/api/agent-apps/{app_id}", Api.get_app, scope=Scope.READ, app=True),
     Own("PATCH", "/api/agent-apps/{app_id}", Api.change_app, scope=Scope.ADMIN, app=True),
     Own("DELETE", "/api/agent-apps/{app_id}", Api.delete_app, scope=Scope.ADMIN, app=True),
+    Own("GET", "/api/agent-apps/{app_id}/env/explain", Api.explain_environment, scope=Scope.READ, app=True),
     Own("GET", "/api/api-keys", Api.list_keys, scope=Scope.READ),
     Own("POST", "/api/api-keys", Api.create_key, scope=Scope.ADMIN),
     Own("DELETE", "/api/api-keys/{key_id}", Api.revoke_key, scope=Scope.ADMIN),

@@ -249,3 +249,37 @@ class InvariantsReply(Reply):
 
 class HealthReply(Reply):
     status: Literal["ok"] = "ok"
+
+
+class SourceView(Sparse):
+    """A layer that has the name. `request`: of the deployment named; `provider`: the app's stored secrets; `.env`: of
+    the package named. `set_by` is an opaque id.
+    """
+
+    layer: Literal["request", "provider", ".env", "base"]
+    set_at: Moment | None = None
+    set_by: str | None = None
+    version: int | None = None
+    deployment_id: UUID | None = None
+    package_id: UUID | None = None
+
+
+class ExplainedView(Reply):
+    """`sources`: the layers that have it, the strongest first; the first of them wins."""
+
+    key: str
+    wins: Literal["request", "provider", ".env", "base"]
+    loses: tuple[Literal["request", "provider", ".env", "base"], ...]
+    sources: tuple[SourceView, ...]
+
+
+class ExplainedReply(Reply):
+    """`is_given`: whether the runtime is given the layers `request` and `provider` at all. `unknown`: layers of which
+    it is not known here what is in them.
+    """
+
+    deployment_id: UUID | None
+    secrets_version: int
+    is_given: bool
+    env: tuple[ExplainedView, ...]
+    unknown: tuple[Literal["request", "provider", ".env", "base"], ...]

@@ -1,4 +1,4 @@
-"""The table of contents of runtime-notifier: what it hears, and what it drives."""
+"""The table of contents of runtime-notifier: what it serves, what it hears, and what it drives."""
 
 from sqlalchemy import func, select
 
@@ -6,14 +6,22 @@ from pac.contracts.topics import ServiceName
 from pac.eventlog import EventLog, Jobs, Worker, create_engine
 from pac.runtime_notifier.consumers import Consumers
 from pac.runtime_notifier.courier import Courier
-from pac.runtime_notifier.environments import Environments, NothingStored
+from pac.runtime_notifier.environments import Environments
 from pac.runtime_notifier.errands import QUEUE
 from pac.runtime_notifier.fleet import Fleet
+from pac.runtime_notifier.hiding import Hiding
+from pac.runtime_notifier.layers import LayersApi
+from pac.runtime_notifier.logs import Logs, Seats
+from pac.runtime_notifier.logs import Pace as LogsPace
 from pac.runtime_notifier.reconciler import Reconciler
 from pac.runtime_notifier.runtime import Runtime
+from pac.runtime_notifier.secrets.api import Api as SecretsApi
+from pac.runtime_notifier.secrets.vault import Vault
 from pac.runtime_notifier.settings import Settings
 from pac.runtime_notifier.tables import APPS
 from pac.runtime_notifier.watching import Pace, Watch
+from pac.servicekit.clock import utc_now
+from pac.servicekit.http import Route
 from pac.servicekit.idempotency import Idempotency
 from pac.servicekit.kafka import Subscription
 from pac.servicekit.metrics import Sample
@@ -36,21 +44,35 @@ def build_service(settings: Settings, objects_settings: ObjectsSettings) -> Serv
         timeout_seconds=settings.runtime_timeout_seconds,
         answer_max_bytes=settings.runtime_answer_max_bytes,
     )
+    vault, accepts = Vault(log, settings.key_ring), settings.runtime_accepts_environment
+    environments = Environments(objects, vault, settings.sealing_key_bytes)
+    hiding = Hiding(environments, accepts, settings.runtime_secret)
     watch = Watch(
         runtime=runtime,
         store=objects,
-        environments=Environments(objects, NothingStored(), settings.sealing_key_bytes),
-        accepts_environment=settings.runtime_accepts_environment,
+        environments=environments,
+        accepts_environment=accepts,
         pace=Pace(late_limit_seconds=settings.late_limit_seconds, url_seconds=settings.runtime_url_seconds),
-        secret=settings.runtime_secret,
+        hiding=hiding,
     )
-    consumers = Consumers(log, fleet)
+    logs = Logs(
+        log,
+        runtime,
+        hiding,
+        Seats(settings.log_followers_per_account, settings.log_followers_overall),
+        LogsPace(longest_seconds=settings.log_follow_seconds),
+    )
+    consumers = Consumers(log, fleet, erasers=(vault.erase,))
     courier = Courier(log, fleet, runtime, watch)
     return Service(
         name=ServiceName.RUNTIME_NOTIFIER,
         settings=settings,
         log=log,
-        routes=Proofs.of(log, settings).routes(),
+        routes=(
+            *secrets_routes(SecretsApi(vault, utc_now)),
+            *environment_routes(LayersApi(log, vault, accepts_environment=accepts), logs),
+            *Proofs.of(log, settings).routes(),
+        ),
         subscriptions=(
             Subscription(ServiceName.GATEWAY, consumers.on_gateway_event),
             Subscription(ServiceName.DEPLOYMENTS, consumers.on_deployments_event),
@@ -63,6 +85,25 @@ def build_service(settings: Settings, objects_settings: ObjectsSettings) -> Serv
         idempotency=Idempotency.of(log, settings.idempotency_secret),
         samples=(Sample("runtime_orphans", "Apps that run although nothing should", lambda: orphans(log)),),
     )
+
+
+def secrets_routes(api: SecretsApi) -> list[Route]:
+    return [
+        Route("GET", "/api/agent-apps/{app_id}/secrets", api.get_secrets),
+        Route("POST", "/api/agent-apps/{app_id}/secrets", api.set_secrets),
+        Route("DELETE", "/api/agent-apps/{app_id}/secrets", api.delete_secrets),
+        Route("GET", "/api/agent-apps/{app_id}/secrets/versions", api.get_versions),
+        Route("POST", "/api/agent-apps/{app_id}/secrets/restore", api.restore_secrets),
+        Route("PUT", "/api/agent-apps/{app_id}/secrets/{secret_name}", api.put_secret),
+        Route("DELETE", "/api/agent-apps/{app_id}/secrets/{secret_name}", api.delete_secret),
+    ]
+
+
+def environment_routes(layers: LayersApi, logs: Logs) -> list[Route]:
+    return [
+        Route("GET", "/internal/agent-apps/{app_id}/layers", layers.get_layers, internal=True),
+        Route("GET", "/api/deployments/{deployment_id}/logs", logs.get_logs),
+    ]
 
 
 async def orphans(log: EventLog) -> float:

@@ -1,6 +1,6 @@
 """What the notifier does when it hears of apps and deployments: it keeps the books and queues the work."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import assert_never
@@ -41,7 +41,7 @@ from pac.contracts.gateway import (
     MemberChanged,
     MemberRemoved,
 )
-from pac.eventlog import EventLog, Message, TooEarly
+from pac.eventlog import EventLog, Message, TooEarly, Transaction
 from pac.runtime_notifier import running
 from pac.runtime_notifier.errands import Facts
 from pac.runtime_notifier.fleet import Fleet, lock_of
@@ -50,19 +50,24 @@ from pac.runtime_notifier.running import App
 logger = structlog.get_logger(__name__)
 AnyMessage = Message[GatewayEvent] | Message[DeploymentsEvent]
 Change = Callable[[App], App]
+Then = Callable[[Transaction], Awaitable[None]]
+Eraser = Callable[[Transaction, UUID], Awaitable[None]]
 
 
 @dataclass(frozen=True)
 class Consumers:
+    """`erasers`: what goes with a deleted app, beside what runs of it; each in the transaction that hears of it."""
+
     log: EventLog
     fleet: Fleet
+    erasers: Sequence[Eraser] = ()
 
     async def on_gateway_event(self, message: Message[GatewayEvent]) -> None:
         match message.event:
             case AgentAppCreated(agent_app_id=app_id):
                 await self._change(message, app_id, lambda app: replace(app, is_known=True))
             case AgentAppDeleted(agent_app_id=app_id):
-                await self._change(message, app_id, running.deleted)
+                await self._change(message, app_id, running.deleted, then=lambda tx: self._erase(tx, app_id))
             case AccountOpened() | AgentAppChanged() | ApiKeyCreated() | ApiKeyRevoked():
                 return
             case AccountSuspended() | AccountResumed() | MemberAdded() | MemberChanged() | MemberRemoved():
@@ -111,6 +116,10 @@ class Consumers:
         facts = {deployment_id: Facts.of(event)}
         await self._change(message, event.agent_app_id, complete, deployment_id, facts=facts)
 
+    async def _erase(self, tx: Transaction, app_id: UUID) -> None:
+        for erase in self.erasers:
+            await erase(tx, app_id)
+
     async def _change(
         self,
         message: AnyMessage,
@@ -119,10 +128,13 @@ class Consumers:
         *deployments: UUID,
         facts: Mapping[UUID, Facts] | None = None,
         due_at: datetime | None = None,
+        then: Then | None = None,
     ) -> None:
         async with self.log.transaction(cause=message, locks=lock_of(app_id)) as tx:
             before = await self.fleet.load(tx, app_id, *deployments)
             after = change(before)
             await self.fleet.save(tx, app_id, before, after, cause=message.cause, facts=facts, due_at=due_at)
+            if then is not None:
+                await then(tx)
         for wish in after.asked:
             logger.info("wire_asked_for", wish=type(wish).__name__.lower(), wire_id=wish.wire_id, app_id=str(app_id))

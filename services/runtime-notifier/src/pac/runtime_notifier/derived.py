@@ -2,5 +2,7 @@
 
 from pac.eventlog.derived import Derived
 from pac.runtime_notifier.domain import DELIVERY
+from pac.runtime_notifier.secrets.domain import SECRETS
+from pac.runtime_notifier.secrets.laws import secrets_are_as_said
 
-DERIVED = Derived(deciders=(DELIVERY,))
+DERIVED = Derived(deciders=(DELIVERY, SECRETS), laws=(secrets_are_as_said,))

@@ -1,7 +1,7 @@
 """The environment that an agent is given by us: the request's layer over the provider's. Values end here."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 from uuid import UUID
@@ -31,18 +31,12 @@ class Store(Protocol):
 
 
 class ProviderLayer(Protocol):
-    """Secrets stored for an app, which every deployment of it is given."""
+    """Secrets stored for an app, which every deployment of it is given. Both raise EnvironmentLost, OSError."""
 
     async def values_of(self, app_id: UUID) -> Values: ...
 
-
-@dataclass(frozen=True)
-class NothingStored:
-    """Until secrets can be stored."""
-
-    async def values_of(self, app_id: UUID) -> Values:
-        del app_id
-        return {}
+    async def every_value_of(self, app_id: UUID) -> Sequence[SecretStr]:
+        """Also those that it had before: it may have been given them then."""
 
 
 class _Opened(RootModel[dict[str, StrictStr]]):

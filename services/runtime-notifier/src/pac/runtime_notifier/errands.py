@@ -23,6 +23,7 @@ class Facts(Stored):
     """What is needed to give a deployment's package again at any later time. No value of an environment is in it."""
 
     account_id: UUID
+    package_id: UUID | None = None  # not kept of deliveries before 2026-11-25
     package_version: str
     sha256: Sha256
     object_key: str
@@ -33,6 +34,7 @@ class Facts(Stored):
     def of(cls, event: StepStarted | DeploymentCompleted) -> "Facts":
         return cls(
             account_id=event.account_id,
+            package_id=event.package_id,
             package_version=event.package_version,
             sha256=event.sha256,
             object_key=event.object_key,

@@ -1,6 +1,6 @@
-"""The client of a runtime's HTTP contract: POST /deploy, GET /deployments/{id}/health, POST /deployments/{id}/stop.
+"""The client of a runtime's HTTP contract: POST /deploy, and of /deployments/{id}: GET health, POST stop, GET logs.
 
-The contract is the real runtime's ("new"); `environment` and stop are additions of the local one. A runtime's answers
+The contract is the real runtime's ("new"); `environment`, stop and logs are additions of the local one. Answers
 are the words of a stranger: limited in size and time, parsed strictly, never redirected by. Outcomes are values;
 nothing here retries, and what was not clearly answered is `Unclear`: ask for the health, never assume.
 """
@@ -14,11 +14,12 @@ from urllib.parse import quote
 from uuid import UUID
 
 import aiohttp
-from pydantic import BaseModel, ConfigDict, SecretStr, StrictBool, StrictStr, ValidationError
+from pydantic import AwareDatetime, BaseModel, ConfigDict, SecretStr, StrictBool, StrictStr, ValidationError
 
 from pac.contracts.base import one_line
 
 JSON = "application/json"
+LOGS_MAX_BYTES = 8 * 1_048_576  # of JSON around the text that was asked for: a line of one letter takes a hundred
 
 
 @dataclass(frozen=True)
@@ -93,6 +94,28 @@ class StopTaken:
     pass
 
 
+class LogLine(BaseModel):
+    """What an agent has printed, on `stream`."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+    at: AwareDatetime
+    stream: StrictStr
+    text: StrictStr
+
+
+@dataclass(frozen=True)
+class Output:
+    """The newest lines, oldest first; `truncated`: there were older ones."""
+
+    lines: tuple[LogLine, ...]
+    truncated: bool
+
+
+@dataclass(frozen=True)
+class NoOutput:
+    """It gives none: of this wire, or at all."""
+
+
 class _Answer(BaseModel):
     model_config = ConfigDict(extra="ignore", frozen=True)
 
@@ -106,6 +129,11 @@ class _HealthAnswer(_Answer):
     status: StrictStr
     healthy: StrictBool
     message: StrictStr | None = None
+
+
+class _LogsAnswer(_Answer):
+    lines: tuple[LogLine, ...]
+    truncated: StrictBool
 
 
 class _ErrorAnswer(_Answer):
@@ -179,11 +207,31 @@ class Runtime:
             return CannotStop()
         return Unclear(f"asked to stop, the runtime answered {status}")
 
+    async def logs(self, wire_id: str, limit_bytes: int) -> Output | NoOutput | Unclear:
+        """At most so many bytes of text."""
+        path = f"/deployments/{quote(wire_id, safe='')}/logs?limit_bytes={limit_bytes}"
+        answer = await self._call("GET", path, headers=self._bearer(), max_bytes=LOGS_MAX_BYTES)
+        if isinstance(answer, Unclear):
+            return answer
+        status, body = answer
+        if status in {HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.NOT_IMPLEMENTED}:
+            return NoOutput()
+        told = _parsed(_LogsAnswer, body) if status == HTTPStatus.OK else None
+        if told is None:
+            return Unclear(f"asked for logs, the runtime answered {status}, or in another shape than the local one's")
+        return Output(told.lines, told.truncated)
+
     def _bearer(self) -> dict[str, str]:
         return {"Authorization": f"Bearer {self._secret.get_secret_value()}"} if self._secret else {}
 
     async def _call(
-        self, method: str, path: str, *, headers: Mapping[str, str], json: object = None
+        self,
+        method: str,
+        path: str,
+        *,
+        headers: Mapping[str, str],
+        json: object = None,
+        max_bytes: int | None = None,
     ) -> tuple[int, bytes] | Unclear:
         assert self._session is not None, "entered before it is used"
         sent = {"Accept": JSON, "Accept-Encoding": "identity", **headers}
@@ -191,7 +239,7 @@ class Runtime:
             async with self._session.request(
                 method, self._url + path, headers=sent, json=json, allow_redirects=False
             ) as response:
-                body = await self._limited(response.content)
+                body = await _limited(response.content, max_bytes or self._answer_max_bytes)
                 return Unclear("the runtime's answer is too long") if body is None else (response.status, body)
         except TimeoutError:
             return Unclear("the runtime did not answer in time")
@@ -199,13 +247,14 @@ class Runtime:
             # Its text may hold an address: the kind says enough.
             return Unclear(f"the runtime could not be asked: {type(fault).__name__}")
 
-    async def _limited(self, content: aiohttp.StreamReader) -> bytes | None:
-        body = bytearray()
-        while chunk := await content.read(self._answer_max_bytes + 1 - len(body)):
-            body += chunk
-            if len(body) > self._answer_max_bytes:
-                return None
-        return bytes(body)
+
+async def _limited(content: aiohttp.StreamReader, max_bytes: int) -> bytes | None:
+    body = bytearray()
+    while chunk := await content.read(max_bytes + 1 - len(body)):
+        body += chunk
+        if len(body) > max_bytes:
+            return None
+    return bytes(body)
 
 
 def _parsed(model: type[A], body: bytes) -> A | None:

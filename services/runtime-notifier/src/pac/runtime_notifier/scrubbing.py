@@ -15,10 +15,17 @@ _USER = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*://)[^\s/@\"'<>]+@", re.IGNOREC
 _BEARER = re.compile(r"(?i)\b(?P<word>bearer)\s+[^\s\"',;]+")
 
 
+def without(text: str, hidden: Iterable[str]) -> str:
+    """`text` without each of these values, and without each line of those that have several."""
+    parts = {part for value in hidden for part in (value, *value.splitlines()) if len(part) >= SHORTEST_HIDDEN}
+    for part in sorted(parts, key=len, reverse=True):
+        text = text.replace(part, HIDDEN)
+    return text
+
+
 def scrubbed(text: str, hidden: Iterable[str] = ()) -> str:
     """`text` as one line, without queries of addresses, credentials, and each of the `hidden` values."""
-    for value in sorted({value for value in hidden if len(value) >= SHORTEST_HIDDEN}, key=len, reverse=True):
-        text = text.replace(value, HIDDEN)
+    text = without(text, hidden)
     # Joined before it is searched: a line break inside an address would hide its second half from the pattern.
     joined = re.sub(r"(?<=[?&=%\w-])[\r\n]+(?=[&=%\w-])", "", text) if "?" in text else text
     line = _QUERY.sub(lambda found: found["before"], one_line(joined))

@@ -6,7 +6,7 @@ Past a limit it is given up: the wire counts as failed, and is looked at even mo
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import assert_never
@@ -18,6 +18,7 @@ from pydantic import SecretStr
 from pac.eventlog.crashpoints import reach
 from pac.runtime_notifier.environments import EnvironmentLost, Environments, Store
 from pac.runtime_notifier.errands import Errand, Facts
+from pac.runtime_notifier.hiding import Hiding
 from pac.runtime_notifier.runtime import (
     Accepted,
     Health,
@@ -88,7 +89,7 @@ class Watch:
     environments: Environments
     accepts_environment: bool
     pace: Pace
-    secret: SecretStr | None = None
+    hiding: Hiding
 
     async def until_settled(self, errand: Errand, facts: Facts, wanted: Wanted) -> Outcome:
         pause, stopped = self.pace.first_seconds, 0
@@ -180,13 +181,9 @@ class Watch:
     async def _fit(self, text: str, app_id: UUID, facts: Facts) -> str:
         return scrubbed(text, await self._hidden(app_id, facts))
 
-    async def _hidden(self, app_id: UUID, facts: Facts) -> Iterable[str]:
+    async def _hidden(self, app_id: UUID, facts: Facts) -> Sequence[str]:
         """Values that a runtime's text may quote: they were handed to it."""
-        hidden = [self.secret.get_secret_value()] if self.secret else []
-        if self.accepts_environment:
-            try:
-                environment = await self.environments.merged(app_id, facts)
-            except EnvironmentLost:
-                return hidden  # then it was never handed over
-            hidden += [value.get_secret_value() for value in environment.values()]
-        return hidden
+        try:
+            return await self.hiding.values(app_id, facts)
+        except EnvironmentLost:
+            return self.hiding.ours  # then it was never handed over
