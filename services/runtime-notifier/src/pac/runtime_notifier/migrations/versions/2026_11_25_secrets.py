@@ -2,7 +2,7 @@
 
 from alembic import op
 
-revision = "runtime_notifier_secrets"
+revision = "runtime_notifier_0004"
 down_revision = "runtime_notifier_0003"
 branch_labels = None
 depends_on = None
