@@ -1,6 +1,5 @@
 """`pac build`, `pac check`: the tools of an agent's developer. They need no PAC that runs, and no network."""
 
-import logging
 import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -112,7 +111,6 @@ def _too_large(size_bytes: int) -> "Problem | None":
 def _checked(path: Path, version: str | None) -> Found:
     from pac.agentkit.apkg import check_version, verify  # noqa: PLC0415 (slow to import)
 
-    _keep_dotenv_quiet()
     if path.is_dir():
         with tempfile.TemporaryDirectory() as scratch:
             found, _ = _built(path, Path(scratch))
@@ -127,7 +125,6 @@ def _built(folder: Path, target: Path) -> tuple[Found, Path | None]:
     """What was found, and where the package is if it was sound."""
     from pac.agentkit.build import BuildFailed, build_package  # noqa: PLC0415 (slow to import)
 
-    _keep_dotenv_quiet()
     try:
         built = build_package(folder, target)
     except BuildFailed as failed:
@@ -136,11 +133,6 @@ def _built(folder: Path, target: Path) -> tuple[Found, Path | None]:
         what = f"{folder} cannot be built"
         raise Expected(what, f"{fault.strerror}: {fault.filename}", f"pac build {folder} -o FILE") from None
     return Found(built.verification.problems, built.verification), built.path if built.verification.accepted else None
-
-
-def _keep_dotenv_quiet() -> None:
-    """Lines that cannot be read are among the warnings already."""
-    logging.getLogger("dotenv").setLevel(logging.ERROR)
 
 
 def _dumped(problems: "Sequence[Problem]") -> list[dict[str, str]]:

@@ -123,4 +123,3 @@ def _hush() -> None:
         wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )
-    logging.getLogger("dotenv").setLevel(logging.ERROR)

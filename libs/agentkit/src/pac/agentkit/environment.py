@@ -1,6 +1,7 @@
 """The environment of an agent: how .env is read, and the one rule of precedence for everything that starts one."""
 
 import io
+import logging
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -9,6 +10,7 @@ from enum import StrEnum
 from dotenv import dotenv_values
 from dotenv.parser import parse_stream
 
+logging.getLogger("dotenv").setLevel(logging.ERROR)  # lines that give no variable are told by `unread_lines`
 BASE_NAMES = ("PATH", "HOME", "LANG", "TZ", "TMPDIR")
 
 

@@ -4,7 +4,6 @@ Imports little: it starts fast and holds nothing of the service. Each request ge
 """
 
 import json
-import logging
 import resource
 import sys
 from dataclasses import asdict
@@ -72,7 +71,6 @@ def allow_processor_seconds(seconds: int) -> None:
 
 
 def main(processor_seconds: int, memory_bytes: int) -> None:
-    logging.getLogger("dotenv").setLevel(logging.ERROR)  # lines it cannot read are among the warnings
     resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     for line in sys.stdin.buffer:

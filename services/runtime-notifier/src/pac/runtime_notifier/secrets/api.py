@@ -29,7 +29,7 @@ from pac.runtime_notifier.environments import Values
 from pac.runtime_notifier.secrets.book import Book, Entry
 from pac.runtime_notifier.secrets.vault import Owner, Plan, Saved, Vault
 from pac.servicekit.clock import Clock
-from pac.servicekit.http import body_in, caller_of, cause_of, flag_in, reply, uuid_in
+from pac.servicekit.http import account_and_app, body_in, cause_of, flag_in, reply
 from pac.servicekit.idempotency import attempt_of
 
 M = TypeVar("M", bound=BaseModel)
@@ -107,11 +107,7 @@ class Api:
 
 
 def owner_of(request: web.Request) -> Owner:
-    """The gateway has looked whether the app of the path is the account's; without its word there is no app."""
-    caller, app_id = caller_of(request), uuid_in(request, "app_id")
-    if caller.account_id is None or caller.app is None or caller.app.id != app_id:
-        raise Refused(ErrorCode.NOT_FOUND, "Agent app not found")
-    return Owner(caller.account_id, app_id)
+    return Owner(*account_and_app(request))
 
 
 def name_in(request: web.Request) -> str:
