@@ -28,6 +28,7 @@ async def test_a_new_app_has_the_published_shape(stage: "Stage") -> None:
         "account_id": str(mine.account_id),
         "current_release": None,
         "pinned": False,
+        "stopped": False,
         "signature_policy": "optional",
     }
     read = await stage.gateway.call("GET", f"/api/agent-apps/{app['id']}", mine.key)

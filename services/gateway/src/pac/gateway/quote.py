@@ -16,6 +16,7 @@ from pac.servicekit.answers import reply
 from pac.servicekit.idempotency import HEADER
 
 OK = 200
+WORTH_A_LOOK_BYTES = 8 * 1_048_576  # below it the whole answer comes as soon, and there is a deployment to look at
 QUOTED = ("cost", "available", "balance_after", "sufficient")
 
 
@@ -26,17 +27,20 @@ class Quote:
     look_seconds: float = 0.5
 
     async def look(self, request: web.Request, caller: Caller) -> None:
-        """Refused, before the first byte of the body, when billing says just now that it cannot be paid for.
+        """Refused, before the first byte of a large body, when billing says just now that it cannot be paid for.
 
-        `required` is the least that a body of this length can cost. Whatever billing does not say in time, it says
-        when it reserves. A request with an Idempotency-Key may be one that was paid for long ago.
+        It is for the least that a body of this length can cost; `required` is what it costs if next to nothing stands
+        around the file, as in every form that a client makes. Whatever billing does not say in time, it says when it
+        reserves. A request with an Idempotency-Key may be one that was paid for long ago.
         """
-        if HEADER in request.headers:
+        length = request.content_length
+        if length is None or length < WORTH_A_LOOK_BYTES or HEADER in request.headers:
             return
-        least_bytes = max(0, (request.content_length or 0) - FORM_BYTES_MAX)
-        quoted = await self._asked(request, caller, least_bytes, self.look_seconds)
-        if quoted is not None and quoted.get("short"):
-            raise Refused(ErrorCode.INSUFFICIENT_CREDITS, required=quoted["cost"], available=quoted["available"])
+        quoted = await self._asked(request, caller, length - FORM_BYTES_MAX, self.look_seconds)
+        if quoted is None or not quoted.get("short"):
+            return
+        likely = await self._asked(request, caller, length, self.look_seconds) or quoted
+        raise Refused(ErrorCode.INSUFFICIENT_CREDITS, required=likely["cost"], available=quoted["available"])
 
     async def compose(
         self, request: web.Request, caller: Caller, answer: aiohttp.ClientResponse
