@@ -173,21 +173,23 @@ class Stage:
     packages: Upstream
     deployments: Upstream
     billing: Upstream
+    notifier: Upstream
     gateway: Gateway
     until: Callable[..., Awaitable[float]] = until
 
     @asynccontextmanager
     async def another(self, **settings: Any) -> AsyncIterator[Gateway]:
         """Another process of the gateway, on the same database."""
-        async with serving(self.database, (self.packages, self.deployments, self.billing), **settings) as gateway:
+        upstreams = (self.packages, self.deployments, self.billing, self.notifier)
+        async with serving(self.database, upstreams, **settings) as gateway:
             yield gateway
 
 
 @asynccontextmanager
 async def serving(
-    database: Database, upstreams: tuple[Upstream, Upstream, Upstream], **changes: Any
+    database: Database, upstreams: tuple[Upstream, Upstream, Upstream, Upstream], **changes: Any
 ) -> AsyncIterator[Gateway]:
-    packages, deployments, billing = upstreams
+    packages, deployments, billing, notifier = upstreams
     wanted: dict[str, Any] = {
         "database_url": SecretStr(database.url),
         "admin_key": SecretStr(ADMIN_KEY),
@@ -198,7 +200,7 @@ async def serving(
         "packages_url": packages.url,
         "deployments_url": deployments.url,
         "billing_url": billing.url,
-        "runtime_notifier_url": "http://127.0.0.1:9",
+        "runtime_notifier_url": notifier.url,
         "key_use_interval_seconds": 0.05,
         "refused_requests_burst": 100_000,  # the matrix tries a lot
         **changes,
@@ -226,15 +228,18 @@ async def serving(
 
 @asynccontextmanager
 async def staged(database: Database) -> AsyncIterator[Stage]:
-    packages, deployments, billing = (
-        Upstream(name) for name in (ServiceName.PACKAGES, ServiceName.DEPLOYMENTS, ServiceName.BILLING)
+    packages, deployments, billing, notifier = upstreams = (
+        Upstream(ServiceName.PACKAGES),
+        Upstream(ServiceName.DEPLOYMENTS),
+        Upstream(ServiceName.BILLING),
+        Upstream(ServiceName.RUNTIME_NOTIFIER),
     )
     async with AsyncExitStack() as stack:
-        for upstream in (packages, deployments, billing):
+        for upstream in upstreams:
             await upstream.start()
             stack.push_async_callback(upstream.stop)
-        gateway = await stack.enter_async_context(serving(database, (packages, deployments, billing)))
-        yield Stage(database, packages, deployments, billing, gateway)
+        gateway = await stack.enter_async_context(serving(database, upstreams))
+        yield Stage(database, packages, deployments, billing, notifier, gateway)
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")

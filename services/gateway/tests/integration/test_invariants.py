@@ -28,6 +28,7 @@ async def test_the_laws_of_all_services_and_who_was_not_reached(own_stage: "Stag
     stage = own_stage
     says(stage.packages, law("one"))
     says(stage.deployments, law("two"), unchecked=("slow",))
+    await stage.notifier.stop()
     says(stage.billing, law("three"))
     answer = await stage.gateway.call("GET", PATH, ADMIN_KEY)
     assert answer.status == 200
@@ -50,6 +51,7 @@ async def test_one_broken_law_is_enough(own_stage: "Stage") -> None:
     stage = own_stage
     says(stage.packages, law("one"))
     says(stage.deployments, status=500)
+    await stage.notifier.stop()
     says(stage.billing, law("three"), law("ledger_sums_to_zero", holds=False))
     answer = await stage.gateway.call("GET", PATH, ADMIN_KEY)
     assert (answer.status, answer.json["holds"]) == (200, False)

@@ -28,7 +28,7 @@ GUARDED = [route for route in ROUTES if not route.public]
 OF_ACCOUNTS = [route for route in GUARDED if not route.operator]
 OPERATORS = [route for route in GUARDED if route.operator]
 NOT_ADMITTED = {401, 403, 404, 429}  # whatever else it answers: the request has passed
-NOT_OF_AN_ACCOUNT = {"deployment_id", "package_id"}  # the service that owns it tells whose it is
+NOT_OF_AN_ACCOUNT = {"deployment_id", "package_id", "hook_id"}  # the service that owns it tells whose it is
 
 
 GUEST, STRANGER = uuid4(), uuid4()  # a member of each account of these tests, and a user who is none of any
@@ -58,7 +58,7 @@ class Cast:
     @property
     def forwarded(self) -> int:
         stage = self.lasting.stage
-        return sum(len(upstream.seen) for upstream in (stage.packages, stage.deployments, stage.billing))
+        return sum(len(one.seen) for one in (stage.packages, stage.deployments, stage.billing, stage.notifier))
 
     async def ask(self, route: Route, headers: Headers, **ids: object) -> "Answer":
         body: dict[str, Any] = {} if route.method == "GET" else {"json": {}}
@@ -183,10 +183,11 @@ async def test_what_is_forwarded_is_the_callers_own_account(cast: Cast, route: R
         {"app_id": made.json["agent_app"]["id"]},
     )
     keys = (f"key-{cast.mine.key_id}", cast.mine.account_id, ids_of(cast.mine))
-    upstream = {one.name: one for one in (cast.lasting.stage.packages, cast.lasting.stage.deployments)}
+    stage = cast.lasting.stage
+    upstream = {one.name: one for one in (stage.packages, stage.deployments, stage.billing, stage.notifier)}
     for headers, (actor, account_id, ids) in ((session, users), (bearer(cast.mine.key), keys)):
         assert (await cast.ask(route, headers, **ids)).status not in NOT_ADMITTED
-        caller = upstream.get(route.to, cast.lasting.stage.billing).caller()
+        caller = upstream[route.to].caller()
         assert (caller.actor, caller.account_id, caller.operator) == (actor, account_id, False)
         assert (caller.app is not None) is route.app
         assert caller.app is None or caller.app.id == UUID(str(ids["app_id"]))

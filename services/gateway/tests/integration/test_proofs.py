@@ -35,6 +35,7 @@ async def test_a_proof_of_what_can_be_reached(stage: "Stage") -> None:
     book = recorded("succeeded")
     for upstream in (stage.packages, stage.deployments, stage.billing):
         answers(upstream, book, tenant.account_id)
+    await stage.notifier.stop()
     answer = await stage.gateway.call("GET", PATH, tenant.key)
     assert (answer.status, answer.headers["Cache-Control"]) == (200, "no-store")
     assert answer.json["missing"] == ["runtime-notifier"]
@@ -45,6 +46,7 @@ async def test_a_proof_of_what_can_be_reached(stage: "Stage") -> None:
 async def test_what_is_away_is_left_out_but_not_billing(stage: "Stage") -> None:
     tenant = await stage.gateway.account("away")
     book = recorded("failed")
+    await stage.notifier.stop()
     answers(stage.packages, book, tenant.account_id, status=500)
     answers(stage.deployments, book, tenant.account_id)
     answers(stage.billing, book, tenant.account_id)
@@ -60,6 +62,7 @@ async def test_what_is_away_is_left_out_but_not_billing(stage: "Stage") -> None:
 
 
 async def test_another_accounts_deployment_is_unknown(stage: "Stage") -> None:
+    await stage.notifier.stop()
     tenant = await stage.gateway.account("curious")
     for upstream in (stage.packages, stage.deployments, stage.billing):
         answers(upstream, Book(), tenant.account_id)
@@ -71,6 +74,7 @@ async def test_another_accounts_deployment_is_unknown(stage: "Stage") -> None:
 
 
 async def test_the_keys_are_public(stage: "Stage") -> None:
+    await stage.notifier.stop()
     for upstream in (stage.packages, stage.deployments, stage.billing):
         answers(upstream, Book())
     answer = await stage.gateway.call("GET", "/.well-known/pac-proof-keys")

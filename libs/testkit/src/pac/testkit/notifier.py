@@ -27,6 +27,7 @@ from pac.runtime_notifier.fleet import Fleet
 from pac.runtime_notifier.reconciler import Reconciler
 from pac.runtime_notifier.runtime import Runtime
 from pac.runtime_notifier.watching import Pace, Watch
+from pac.runtime_notifier.webhooks.outbox import Outbox
 from pac.servicekit.objects import ObjectMissing
 from pac.servicekit.sealing import environment_context, key_id, public_key_of, seal
 from pac.testkit.fake_runtime import FakeRuntime, fake_runtime
@@ -245,7 +246,9 @@ async def notifier_on(
             watch = Watch(runtime, store, environments, accepts_environment, pace, secret)
             courier = Courier(log, fleet, runtime, watch)
             reconciler = Reconciler(log, fleet, runtime, interval_seconds=0.1)
-            notifier = Notifier(log, fake, store, sealing_key, Consumers(log, fleet), jobs, courier, reconciler)
+            notifier = Notifier(
+                log, fake, store, sealing_key, Consumers(log, fleet, Outbox.of(log)), jobs, courier, reconciler
+            )
             notifier.start()
             try:
                 yield notifier

@@ -26,6 +26,7 @@ UNKNOWN = {
     "app_id": APP_NOT_FOUND,
     "account_id": ACCOUNT_NOT_FOUND,
     "deployment_id": "Deployment not found",
+    "hook_id": "Webhook not found",
     "key_id": KEY_NOT_FOUND,
     "package_id": "Package not found",
     "user_id": MEMBER_NOT_FOUND,

@@ -1,6 +1,6 @@
-"""What the notifier does when it hears of apps and deployments: it keeps the books and queues the work."""
+"""What the notifier does when it hears of apps and deployments: it keeps the books and queues the work and the news."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import assert_never
@@ -41,28 +41,32 @@ from pac.contracts.gateway import (
     MemberChanged,
     MemberRemoved,
 )
-from pac.eventlog import EventLog, Message, TooEarly
+from pac.eventlog import EventLog, Message, TooEarly, Transaction
 from pac.runtime_notifier import running
 from pac.runtime_notifier.errands import Facts
 from pac.runtime_notifier.fleet import Fleet, lock_of
 from pac.runtime_notifier.running import App
+from pac.runtime_notifier.webhooks.notices import Noticed, notice_of
+from pac.runtime_notifier.webhooks.outbox import Outbox
 
 logger = structlog.get_logger(__name__)
 AnyMessage = Message[GatewayEvent] | Message[DeploymentsEvent]
 Change = Callable[[App], App]
+Then = Callable[[Transaction], Awaitable[None]]
 
 
 @dataclass(frozen=True)
 class Consumers:
     log: EventLog
     fleet: Fleet
+    outbox: Outbox
 
     async def on_gateway_event(self, message: Message[GatewayEvent]) -> None:
         match message.event:
             case AgentAppCreated(agent_app_id=app_id):
                 await self._change(message, app_id, lambda app: replace(app, is_known=True))
             case AgentAppDeleted(agent_app_id=app_id):
-                await self._change(message, app_id, running.deleted)
+                await self._change(message, app_id, running.deleted, then=lambda tx: self.outbox.forget_app(tx, app_id))
             case AccountOpened() | AgentAppChanged() | ApiKeyCreated() | ApiKeyRevoked():
                 return
             case AccountSuspended() | AccountResumed() | MemberAdded() | MemberChanged() | MemberRemoved():
@@ -80,9 +84,11 @@ class Consumers:
                 await self._complete(message, event)
             case StepStarted() | StepCompleted() | StepFailed():
                 return
-            case DeploymentQueued() | DeploymentFunded() | DeploymentStarted() | DeploymentPartSettled():
-                return
-            case DeploymentFailed() | DeploymentCancelled() | DeploymentRejected():
+            case DeploymentQueued() | DeploymentStarted() as event:
+                await self._tell(message, event)
+            case DeploymentFailed() | DeploymentCancelled() | DeploymentRejected() as event:
+                await self._tell(message, event)
+            case DeploymentFunded() | DeploymentPartSettled():
                 return
             case AppPinned() | AppReleased() | AppStopped():
                 return
@@ -106,8 +112,16 @@ class Consumers:
         def complete(app: App) -> App:
             return running.completed(app, deployment_id, event.release, current=event.current)
 
+        async def tell(tx: Transaction) -> None:
+            await self.outbox.tell(tx, notice_of(event), message.envelope.id)
+
         facts = {deployment_id: Facts.of(event)}
-        await self._change(message, event.agent_app_id, complete, deployment_id, facts=facts)
+        await self._change(message, event.agent_app_id, complete, deployment_id, facts=facts, then=tell)
+
+    async def _tell(self, message: Message[DeploymentsEvent], event: Noticed) -> None:
+        """Of no concern to a runtime, but to whoever has registered a webhook."""
+        async with self.log.transaction(cause=message, locks=lock_of(event.agent_app_id)) as tx:
+            await self.outbox.tell(tx, notice_of(event), message.envelope.id)
 
     async def _change(
         self,
@@ -117,10 +131,13 @@ class Consumers:
         *deployments: UUID,
         facts: Mapping[UUID, Facts] | None = None,
         due_at: datetime | None = None,
+        then: Then | None = None,
     ) -> None:
         async with self.log.transaction(cause=message, locks=lock_of(app_id)) as tx:
             before = await self.fleet.load(tx, app_id, *deployments)
             after = change(before)
             await self.fleet.save(tx, app_id, before, after, cause=message.cause, facts=facts, due_at=due_at)
+            if then is not None:
+                await then(tx)
         for wish in after.asked:
             logger.info("wire_asked_for", wish=type(wish).__name__.lower(), wire_id=wish.wire_id, app_id=str(app_id))
