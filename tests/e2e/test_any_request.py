@@ -118,6 +118,9 @@ async def _things(pac: Pac, tenant: Tenant, folder: Path) -> dict[str, list[str]
         for _ in range(10)
     ]
     other = await pac.admin("POST", "/api/admin/accounts", {"name": "other"})
+    webhooks = f"/api/agent-apps/{tenant.app_id}/webhooks"
+    wish = {"url": "https://example.com/hook", "events": ["webhook.disabled"]}  # of which there will be none
+    hooks = [(await pac.call("POST", webhooks, tenant.key, json=wish)).body["webhook"]["id"] for _ in range(10)]
     return {
         "account_id": [tenant.account_id],
         "other_account_id": [other["account"]["id"]],
@@ -125,4 +128,5 @@ async def _things(pac: Pac, tenant: Tenant, folder: Path) -> dict[str, list[str]
         "other_app_id": apps,
         "deployment_id": [accepted.body["deployment"]["id"]],
         "package_id": [accepted.body["package"]["id"]],
+        "hook_id": hooks,
     }

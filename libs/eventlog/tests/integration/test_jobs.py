@@ -175,3 +175,27 @@ async def test_a_job_waits_for_its_time_and_can_be_cancelled(jobs: Jobs, example
     async with jobs.log.transaction(cause=example.cause) as tx:
         await jobs.cancel(tx, "one")
     assert await jobs.count() == 0
+
+
+async def test_one_that_is_wanted_sooner_waits_no_longer_and_one_that_runs_is_let_alone(
+    jobs: Jobs, example: Any
+) -> None:
+    async def sooner(**more: Any) -> None:
+        async with jobs.log.transaction(cause=example.cause) as tx:
+            await jobs.put_sooner(tx, "one", {"n": 1}, **more)
+
+    await sooner(run_at=datetime.now(UTC) + timedelta(hours=1))
+    assert await jobs.take(1, 30) == []
+    assert await jobs.running("one") is None
+    await sooner()
+    (running,) = await jobs.take(1, 30)
+    assert await jobs.running("one") == running.token
+    await sooner()
+    assert await jobs.running("one") == running.token
+    await done(running)
+    await sooner()
+    (after,) = await jobs.take(1, 30)
+    assert after.token != running.token
+    await after.again(0)
+    assert await jobs.running("one") is None
+    assert await jobs.running("two") is None

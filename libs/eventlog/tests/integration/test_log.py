@@ -165,3 +165,23 @@ async def test_rollbacks_do_not_take_the_prepared_statements_along(event_log: Ev
             await (await tx.connection.begin_nested()).rollback()
             await tx.decide(example.decider, app, example.pin(app))
     assert (await event_log.load(example.decider, app)).version == 4
+
+
+async def test_a_stream_that_only_grows_is_added_to_without_a_look_at_its_events(
+    event_log: EventLog, example: Any
+) -> None:
+    app = uuid4()
+    stream = f"appstate-{app}"
+
+    async def grow(number: int) -> None:
+        async with event_log.transaction(stream, cause=example.cause) as tx:
+            version = await tx.version(stream)
+            assert await tx.version(stream) == version
+            await tx.append(stream, [example.pinned(app, number)], expected_version=version)
+            assert await tx.version(stream) == version + 1
+
+    await asyncio.gather(*(grow(number) for number in range(8)))
+    assert [told.version for told in await event_log.history(stream)] == list(range(1, 9))
+    async with event_log.transaction(stream, cause=example.cause) as tx:
+        with pytest.raises(ValueError, match="not among the streams"):
+            await tx.version("appstate-another")

@@ -28,7 +28,12 @@ GUARDED = [route for route in ROUTES if not route.public]
 OF_ACCOUNTS = [route for route in GUARDED if not route.operator]
 OPERATORS = [route for route in GUARDED if route.operator]
 NOT_ADMITTED = {401, 403, 404, 429}  # whatever else it answers: the request has passed
-NOT_OF_AN_ACCOUNT = {"deployment_id", "package_id", "secret_name"}  # the service that owns it tells whose it is
+NOT_OF_AN_ACCOUNT = {
+    "deployment_id",
+    "package_id",
+    "hook_id",
+    "secret_name",
+}  # the service that owns it tells whose it is
 
 
 GUEST, STRANGER = uuid4(), uuid4()  # a member of each account of these tests, and a user who is none of any

@@ -1,7 +1,7 @@
 """runtime-notifier on a real Postgres, with a scripted runtime; its routes over a real socket."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from typing import Any
@@ -23,6 +23,9 @@ from pac.servicekit.identity import IdentitySigner, IdentityVerifier
 from pac.servicekit.metrics import Metrics
 from pac.testkit.notifier import ACCOUNT, MakeNotifier, Notifier, notifier_on
 from pac.testkit.postgres import EventLogOf
+from pac.testkit.webhooks import Webhooks, webhooks_on
+
+MakeWebhooks = Callable[..., Awaitable[Webhooks]]
 
 SIGNER = IdentitySigner(bytes(range(32)))
 ACTOR = "key-8e8f2f9b-14c7-4d6e-b1d3-52a9f0c7e312"
@@ -100,3 +103,19 @@ async def served(make_notifier: MakeNotifier) -> AsyncIterator[Served]:
     )
     async with TestClient(TestServer(app)) as client:
         yield Served(notifier, client, metrics, stopping)
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def make_webhooks(event_log_of: EventLogOf) -> AsyncIterator[MakeWebhooks]:
+    async with AsyncExitStack() as stack:
+
+        async def make(**options: Any) -> Webhooks:
+            log = await event_log_of(ServiceName.RUNTIME_NOTIFIER)
+            return await stack.enter_async_context(webhooks_on(log, **options))
+
+        yield make
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def webhooks(make_webhooks: MakeWebhooks) -> Webhooks:
+    return await make_webhooks()

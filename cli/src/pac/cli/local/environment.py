@@ -15,6 +15,7 @@ SERVICES = ("gateway", "packages", "deployments", "billing", "runtime-notifier")
 RUNTIME = "runtime"
 SIGNUP_CREDITS = "1000"
 DEFAULT_GATEWAY_PORT = 4000
+LOOPBACK = "127.0.0.0/8,::1/128"  # a receiver of webhooks that is being developed runs beside
 POOL_SIZE = 10
 POOLED_CONNECTIONS = 30  # of one service, all its processes together; the server takes 200, and others ask it too
 
@@ -229,6 +230,7 @@ class Wiring:
                     "RUNTIME_NOTIFIER_RUNTIME_ACCEPTS_ENVIRONMENT": "true",
                     sealing: self.value(sealing),
                     "RUNTIME_NOTIFIER_KEY_ENCRYPTION_KEY": self.value("RUNTIME_NOTIFIER_KEY_ENCRYPTION_KEY"),
+                    "RUNTIME_NOTIFIER_WEBHOOK_ALLOWED_NETWORKS": LOOPBACK,
                 }
             case _:
                 return {}

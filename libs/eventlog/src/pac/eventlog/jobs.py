@@ -35,6 +35,7 @@ REPLACE = (
     + """UPDATE SET payload = excluded.payload, run_at = excluded.run_at, cause = excluded.cause,
     token = nextval('state.job_tokens'), leased_until = NULL, attempts = 0, error = NULL"""
 )
+SOONER = PUT + "UPDATE SET run_at = least(job.run_at, excluded.run_at)"
 CANCEL = "DELETE FROM state.jobs WHERE queue = %s AND key = %s"
 TAKE = """
 UPDATE state.jobs AS job
@@ -61,6 +62,7 @@ WHERE queue = %s AND key = %s AND token = %s
 NEXT = """
 SELECT extract(epoch FROM min(greatest(run_at, leased_until)) - clock_timestamp()) FROM state.jobs WHERE queue = %s
 """
+RUNNING = "SELECT token FROM state.jobs WHERE queue = %s AND key = %s AND leased_until > clock_timestamp()"
 WAITING = "SELECT count(*) FROM state.jobs WHERE queue = %s"
 
 
@@ -76,15 +78,29 @@ class Jobs:
         self, tx: Transaction, key: str, payload: Payload, *, run_at: datetime | None = None, replace: bool = False
     ) -> None:
         """(queue, key) is unique: a repeat changes nothing. With `replace` it overwrites, and stops a running one."""
+        await self._put(REPLACE if replace else ONCE, tx, key, payload, run_at)
+
+    async def put_sooner(self, tx: Transaction, key: str, payload: Payload, *, run_at: datetime | None = None) -> None:
+        """As `put`, and one that waits for a later time waits no longer. One that runs is let alone, and may just end:
+        who puts and who ends it (`done`) take a lock of theirs first, so that the later one sees what the other wrote.
+        """
+        await self._put(SOONER, tx, key, payload, run_at)
+
+    async def _put(self, statement: str, tx: Transaction, key: str, payload: Payload, run_at: datetime | None) -> None:
         driver = await driver_of(tx.connection)
         row = (self.queue, key, orjson.dumps(payload).decode(), orjson.dumps(cause_to(tx.cause)).decode(), run_at)
-        statement = REPLACE if replace else ONCE
         await driver.execute(statement, row)
         tx.after_commit.append(self.wanted.set)
 
     async def cancel(self, tx: Transaction, key: str) -> None:
         """A worker that has it already can't finish it any more."""
         await (await driver_of(tx.connection)).execute(CANCEL, (self.queue, key))
+
+    async def running(self, key: str) -> int | None:
+        """The token of who has it now, another one each time that it is taken; None while nobody has."""
+        async with self.log.reading() as connection:
+            found = await (await (await driver_of(connection)).execute(RUNNING, (self.queue, key))).fetchone()
+            return None if found is None else int(found[0])
 
     async def count(self) -> int:
         async with self.log.reading() as connection:

@@ -93,6 +93,10 @@ class Transaction:
         version = await self.append(stream, events, expected_version=before.version)
         return events, Recorded(decider.fold(events, before.state), version)
 
+    async def version(self, stream: str) -> int:
+        """Of a locked stream, without a look at its events: for one that only grows, and decides nothing."""
+        return (await self._head(stream)).version
+
     async def append(self, stream: str, events: Sequence[Event], *, expected_version: int) -> int:
         """The stream's new version. Raises Conflict if it is not at `expected_version`."""
         (version,) = await append_all([(self, stream, events, expected_version)])
@@ -116,12 +120,13 @@ class Transaction:
         if stream not in self._heads:
             raise ValueError(f"{stream} is not among the streams that this transaction has locked")
 
-    async def _head(self, stream: str, expected_version: int) -> Head:
+    async def _head(self, stream: str, expected_version: int | None = None) -> Head:
         self._owned(stream)
         if (head := self._heads[stream]) is None:
             found = await (await self._driver.execute(HEAD, (stream,))).fetchone()
             head = Head(*found) if found else Head()
-        if head.version != expected_version:
+            self._heads[stream] = head
+        if expected_version is not None and head.version != expected_version:
             raise Conflict(stream, expected_version, head.version)
         return head
 

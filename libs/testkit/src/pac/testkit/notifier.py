@@ -31,6 +31,7 @@ from pac.runtime_notifier.runtime import Runtime
 from pac.runtime_notifier.secrets.envelope import KeyRing
 from pac.runtime_notifier.secrets.vault import Vault
 from pac.runtime_notifier.watching import Pace, Watch
+from pac.runtime_notifier.webhooks.outbox import Outbox
 from pac.servicekit.objects import ObjectMissing
 from pac.servicekit.sealing import environment_context, key_id, public_key_of, seal
 from pac.testkit.fake_runtime import FakeRuntime, fake_runtime
@@ -266,7 +267,7 @@ async def notifier_on(
             watch = Watch(runtime, store, environments, accepts_environment, pace, hiding)
             courier = Courier(log, fleet, runtime, watch)
             reconciler = Reconciler(log, fleet, runtime, interval_seconds=0.1)
-            consumers = Consumers(log, fleet, erasers=(vault.erase,))
+            consumers = Consumers(log, fleet, Outbox.of(log), erasers=(vault.erase,))
             notifier = Notifier(log, fake, store, sealing_key, consumers, jobs, courier, reconciler, vault, hiding)
             notifier.start()
             try:

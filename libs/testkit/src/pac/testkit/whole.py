@@ -42,7 +42,8 @@ SELECT format('the relay has not sent %s at version %s', stream, version) FROM l
 WHERE (xid, position) > ALL (SELECT xid, position FROM log.checkpoints WHERE reader = 'relay') ORDER BY position
 """
 PARKED = "SELECT format('%s has parked %s of %s: %s', consumer, subject, topic, reason) FROM log.parked ORDER BY id"
-JOBS = "SELECT format('job %s %s is left (attempt %s)', queue, key, attempts) FROM state.jobs"
+# A receiver of webhooks that is away is waited for, for days.
+JOBS = "SELECT format('job %s %s is left (attempt %s)', queue, key, attempts) FROM state.jobs WHERE queue <> 'webhooks'"
 OPEN_DEPLOYMENTS = "SELECT format('deployment %s is %s', deployment_id, status) FROM state.queue"
 OPEN_SUBMISSIONS = (
     "SELECT format('submission of deployment %s is open', deployment_id) FROM state.submissions WHERE open"

@@ -28,6 +28,17 @@ from pac.contracts.bodies.secrets import (
     SecretsVersionsReply,
     SetSecrets,
 )
+from pac.contracts.bodies.webhooks import (
+    AttemptsReply,
+    NewWebhook,
+    NewWebhookReply,
+    Recover,
+    Redeliver,
+    RequeuedReply,
+    WebhookDeletedReply,
+    WebhookReply,
+    WebhooksReply,
+)
 from pac.contracts.errors import ErrorCode
 from pac.gateway import examples
 from pac.gateway.description import Description, Form, Parameter, Schema, Text, flag, page
@@ -58,6 +69,7 @@ from pac.servicekit.proof.form import PUBLIC_KEYS_PATH
 
 Key = tuple[str, str]
 APPS, PACKAGES, DEPLOYMENTS, SECRETS = "Agent apps", "Packages", "Deployments", "Secrets"
+WEBHOOKS = "Webhooks"
 ACCOUNTS, KEYS, CREDITS, OPERATOR, SERVICE = "Accounts", "API keys", "Credits", "Operator", "This service"
 
 FILE = {"type": "string", "contentMediaType": "application/octet-stream"}
@@ -395,6 +407,60 @@ DESCRIPTIONS: Final[dict[Key, Description]] = {
         parameters=(flag("force", "Deletes it all the same: what is open of it ends, what runs of it is stopped."),),
         answers={200: MessageReply},
         refuses=(ErrorCode.APP_IN_USE,),
+    ),
+    # ---- webhooks ----------------------------------------------------------------------------------------------------
+    ("GET", "/api/agent-apps/{app_id}/webhooks"): Description(
+        summary="List the app's webhooks", tag=WEBHOOKS, parameters=page(), answers={200: WebhooksReply}
+    ),
+    ("POST", "/api/agent-apps/{app_id}/webhooks"): Description(
+        summary="Register an endpoint that is told of the app's deployments",
+        does="By Standard Webhooks: POSTs that are signed with the secret, which only this answer shows. "
+        "With `from`, what there was since then is sent first.",
+        tag=WEBHOOKS,
+        body=NewWebhook,
+        answers={201: NewWebhookReply},
+    ),
+    ("GET", "/api/agent-apps/{app_id}/webhooks/{hook_id}"): Description(
+        summary="One webhook, and how it fares", tag=WEBHOOKS, answers={200: WebhookReply}
+    ),
+    ("DELETE", "/api/agent-apps/{app_id}/webhooks/{hook_id}"): Description(
+        summary="Delete a webhook, with what still waits for it",
+        tag=WEBHOOKS,
+        answers={200: WebhookDeletedReply},
+    ),
+    ("GET", "/api/agent-apps/{app_id}/webhooks/{hook_id}/attempts"): Description(
+        summary="Every attempt at a delivery, newest first",
+        tag=WEBHOOKS,
+        parameters=page(),
+        answers={200: AttemptsReply},
+    ),
+    ("POST", "/api/agent-apps/{app_id}/webhooks/{hook_id}/rotate"): Description(
+        summary="Give a webhook a new secret",
+        does="Only this answer shows it. The one before signs beside it for 24 hours.",
+        tag=WEBHOOKS,
+        body=Nothing,
+        answers={200: NewWebhookReply},
+    ),
+    ("POST", "/api/agent-apps/{app_id}/webhooks/{hook_id}/redeliver"): Description(
+        summary="Deliver the notice of one attempt again",
+        does="Under the same id, whatever became of it; without `attempt_id` that of the newest attempt.",
+        tag=WEBHOOKS,
+        body=Redeliver,
+        answers={202: RequeuedReply},
+    ),
+    ("POST", "/api/agent-apps/{app_id}/webhooks/{hook_id}/recover"): Description(
+        summary="Deliver what was not delivered of a span of time",
+        does="Under the same ids. 10,000 notices at most.",
+        tag=WEBHOOKS,
+        body=Recover,
+        answers={202: RequeuedReply},
+    ),
+    ("POST", "/api/agent-apps/{app_id}/webhooks/{hook_id}/enable"): Description(
+        summary="Enable a webhook that was disabled",
+        does="It is sent what happens from now on; `recover` sends what it has missed.",
+        tag=WEBHOOKS,
+        body=Nothing,
+        answers={200: WebhookReply},
     ),
     # ---- accounts ----------------------------------------------------------------------------------------------------
     ("GET", "/api/accounts"): Description(

@@ -26,6 +26,7 @@ UNKNOWN = {
     "app_id": APP_NOT_FOUND,
     "account_id": ACCOUNT_NOT_FOUND,
     "deployment_id": "Deployment not found",
+    "hook_id": "Webhook not found",
     "key_id": KEY_NOT_FOUND,
     "package_id": "Package not found",
     "secret_name": "No secret can have this name: they are made of A-Z, 0-9 and _",

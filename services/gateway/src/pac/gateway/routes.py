@@ -21,6 +21,7 @@ DEPLOYMENTS = ServiceName.DEPLOYMENTS
 PACKAGES = ServiceName.PACKAGES
 BILLING = ServiceName.BILLING
 NOTIFIER = ServiceName.RUNTIME_NOTIFIER
+WEBHOOKS = "/api/agent-apps/{app_id}/webhooks"
 
 NAMES = {"secret_name": SECRET_NAME}  # the parts of paths that are neither fixed nor ids, and how they look
 OwnHandler = Callable[[Api, web.Request, Caller], Awaitable[web.StreamResponse]]
@@ -119,6 +120,15 @@ FORWARDS = (
     Forward("GET", "/api/credits", BILLING, scope=Scope.READ),
     Forward("GET", "/api/credits/ledger", BILLING, scope=Scope.READ),
     Forward("POST", "/api/admin/accounts/{account_id}/credits", BILLING, operator=True, account=True),
+    Forward("GET", WEBHOOKS, NOTIFIER, scope=Scope.READ, app=True),
+    Forward("POST", WEBHOOKS, NOTIFIER, scope=Scope.DEPLOY, app=True),
+    Forward("GET", WEBHOOKS + "/{hook_id}", NOTIFIER, scope=Scope.READ, app=True),
+    Forward("DELETE", WEBHOOKS + "/{hook_id}", NOTIFIER, scope=Scope.DEPLOY, app=True),
+    Forward("GET", WEBHOOKS + "/{hook_id}/attempts", NOTIFIER, scope=Scope.READ, app=True),
+    Forward("POST", WEBHOOKS + "/{hook_id}/rotate", NOTIFIER, scope=Scope.DEPLOY, app=True),
+    Forward("POST", WEBHOOKS + "/{hook_id}/redeliver", NOTIFIER, scope=Scope.DEPLOY, app=True),
+    Forward("POST", WEBHOOKS + "/{hook_id}/recover", NOTIFIER, scope=Scope.DEPLOY, app=True),
+    Forward("POST", WEBHOOKS + "/{hook_id}/enable", NOTIFIER, scope=Scope.DEPLOY, app=True),
 )
 
 OWN = (

@@ -20,12 +20,18 @@ from pac.runtime_notifier.secrets.vault import Vault
 from pac.runtime_notifier.settings import Settings
 from pac.runtime_notifier.tables import APPS
 from pac.runtime_notifier.watching import Pace, Watch
+from pac.runtime_notifier.webhooks.api import Limits, WebhooksApi
+from pac.runtime_notifier.webhooks.deliverer import Deliverer, Figures
+from pac.runtime_notifier.webhooks.outbox import Outbox
+from pac.runtime_notifier.webhooks.queries import Queries
+from pac.runtime_notifier.webhooks.sweep import WebhookSweep
 from pac.servicekit.clock import utc_now
 from pac.servicekit.http import Route
 from pac.servicekit.idempotency import Idempotency
 from pac.servicekit.kafka import Subscription
-from pac.servicekit.metrics import Sample
+from pac.servicekit.metrics import Metrics, Sample
 from pac.servicekit.objects import Objects, ObjectsSettings
+from pac.servicekit.outgoing import Outgoing
 from pac.servicekit.proof.serving import Proofs
 from pac.servicekit.service import Service
 
@@ -35,7 +41,7 @@ def build_service(settings: Settings, objects_settings: ObjectsSettings) -> Serv
         create_engine(settings.database_url.get_secret_value(), pool_size=settings.pool_size),
         ServiceName.RUNTIME_NOTIFIER,
     )
-    jobs = Jobs(log, QUEUE)
+    metrics, jobs = Metrics(), Jobs(log, QUEUE)
     fleet = Fleet(jobs, settings.give_again_seconds)
     objects = Objects(objects_settings)
     runtime = Runtime(
@@ -62,7 +68,29 @@ def build_service(settings: Settings, objects_settings: ObjectsSettings) -> Serv
         Seats(settings.log_followers_per_account, settings.log_followers_overall),
         LogsPace(longest_seconds=settings.log_follow_seconds),
     )
-    consumers = Consumers(log, fleet, erasers=(vault.erase,))
+    outbox, outgoing = Outbox.of(log), outgoing_of(settings)
+    deliverer = Deliverer(
+        log=log,
+        outbox=outbox,
+        outgoing=outgoing,
+        seals=settings.webhook_seals,
+        policy=settings.webhook_policy,
+        parallel=settings.webhook_parallel_per_endpoint,
+        figures=Figures(metrics.registry),
+        now=utc_now,
+    )
+    webhooks = WebhooksApi(
+        log=log,
+        outbox=outbox,
+        queries=Queries(log),
+        seals=settings.webhook_seals,
+        rules=settings.webhook_rules,
+        limits=Limits(
+            settings.webhooks_per_app, settings.webhook_rotation_seconds, settings.webhook_timeout_seconds + 2
+        ),
+        now=utc_now,
+    )
+    consumers = Consumers(log, fleet, outbox, erasers=(vault.erase,))
     courier = Courier(log, fleet, runtime, watch)
     return Service(
         name=ServiceName.RUNTIME_NOTIFIER,
@@ -71,6 +99,7 @@ def build_service(settings: Settings, objects_settings: ObjectsSettings) -> Serv
         routes=(
             *secrets_routes(SecretsApi(vault, utc_now)),
             *environment_routes(LayersApi(log, vault, accepts_environment=accepts), logs),
+            *webhooks.routes(),
             *Proofs.of(log, settings).routes(),
         ),
         subscriptions=(
@@ -80,10 +109,24 @@ def build_service(settings: Settings, objects_settings: ObjectsSettings) -> Serv
         readers=(
             Worker(jobs, courier.handle, parallel=settings.runtime_parallel),
             Reconciler(log, fleet, runtime, settings.reconcile_seconds),
+            Worker(outbox.jobs, deliverer.handle, parallel=settings.webhook_parallel),
+            WebhookSweep(outbox, settings.webhook_keep_days, utc_now),
         ),
-        resources=(objects, runtime),
+        resources=(objects, runtime, outgoing),
         idempotency=Idempotency.of(log, settings.idempotency_secret),
-        samples=(Sample("runtime_orphans", "Apps that run although nothing should", lambda: orphans(log)),),
+        samples=(
+            Sample("runtime_orphans", "Apps that run although nothing should", lambda: orphans(log)),
+            Sample("webhook_messages_waiting", "Notices that wait to be delivered", outbox.waiting),
+        ),
+        metrics=metrics,
+    )
+
+
+def outgoing_of(settings: Settings) -> Outgoing:
+    return Outgoing(
+        settings.webhook_rules,
+        timeout_seconds=settings.webhook_timeout_seconds,
+        answer_max_bytes=settings.webhook_answer_max_bytes,
     )
 
 

@@ -1,4 +1,4 @@
-"""What the notifier does when it hears of apps and deployments: it keeps the books and queues the work."""
+"""What the notifier does when it hears of apps and deployments: it keeps the books and queues the work and the news."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -46,6 +46,8 @@ from pac.runtime_notifier import running
 from pac.runtime_notifier.errands import Facts
 from pac.runtime_notifier.fleet import Fleet, lock_of
 from pac.runtime_notifier.running import App
+from pac.runtime_notifier.webhooks.notices import Noticed, notice_of
+from pac.runtime_notifier.webhooks.outbox import Outbox
 
 logger = structlog.get_logger(__name__)
 AnyMessage = Message[GatewayEvent] | Message[DeploymentsEvent]
@@ -60,6 +62,7 @@ class Consumers:
 
     log: EventLog
     fleet: Fleet
+    outbox: Outbox
     erasers: Sequence[Eraser] = ()
 
     async def on_gateway_event(self, message: Message[GatewayEvent]) -> None:
@@ -85,9 +88,11 @@ class Consumers:
                 await self._complete(message, event)
             case StepStarted() | StepCompleted() | StepFailed():
                 return
-            case DeploymentQueued() | DeploymentFunded() | DeploymentStarted() | DeploymentPartSettled():
-                return
-            case DeploymentFailed() | DeploymentCancelled() | DeploymentRejected():
+            case DeploymentQueued() | DeploymentStarted() as event:
+                await self._tell(message, event)
+            case DeploymentFailed() | DeploymentCancelled() | DeploymentRejected() as event:
+                await self._tell(message, event)
+            case DeploymentFunded() | DeploymentPartSettled():
                 return
             case AppStopped(agent_app_id=app_id, release=release):
                 await self._change(message, app_id, lambda app: running.stopped(app, release))
@@ -113,10 +118,19 @@ class Consumers:
         def complete(app: App) -> App:
             return running.completed(app, deployment_id, event.release, current=event.current)
 
+        async def tell(tx: Transaction) -> None:
+            await self.outbox.tell(tx, notice_of(event), message.envelope.id)
+
         facts = {deployment_id: Facts.of(event)}
-        await self._change(message, event.agent_app_id, complete, deployment_id, facts=facts)
+        await self._change(message, event.agent_app_id, complete, deployment_id, facts=facts, then=tell)
+
+    async def _tell(self, message: Message[DeploymentsEvent], event: Noticed) -> None:
+        """Of no concern to a runtime, but to whoever has registered a webhook."""
+        async with self.log.transaction(cause=message, locks=lock_of(event.agent_app_id)) as tx:
+            await self.outbox.tell(tx, notice_of(event), message.envelope.id)
 
     async def _erase(self, tx: Transaction, app_id: UUID) -> None:
+        await self.outbox.forget_app(tx, app_id)
         for erase in self.erasers:
             await erase(tx, app_id)
 

@@ -1,18 +1,31 @@
 """What an operator may set for runtime-notifier: variables begin with RUNTIME_NOTIFIER_."""
 
 import base64
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import AfterValidator, AnyHttpUrl, Field, SecretStr
-from pydantic_settings import SettingsConfigDict
+from pydantic import AfterValidator, AnyHttpUrl, BeforeValidator, Field, SecretStr
+from pydantic_settings import NoDecode, SettingsConfigDict
 
 from pac.runtime_notifier.secrets.envelope import KeyRing
+from pac.runtime_notifier.webhooks.rules import Policy
+from pac.runtime_notifier.webhooks.seals import Seals
+from pac.servicekit.destinations import Rules, networks_in
 from pac.servicekit.settings import Key32, ServiceSettings
 
 
 def _keys(keys: SecretStr) -> SecretStr:
     KeyRing.from_base64(keys.get_secret_value())
     return keys
+
+
+def _networks(text: str) -> str:
+    networks_in(text)
+    return text
+
+
+def _numbers(text: Any) -> Any:
+    """`5,300,1800` as it stands in the environment."""
+    return text.split(",") if isinstance(text, str) else text
 
 
 Keys = Annotated[SecretStr, AfterValidator(_keys)]  # each base64 of 32 bytes, separated by commas
@@ -38,7 +51,24 @@ class Settings(ServiceSettings):
     log_followers_per_account: int = Field(default=10, ge=1)  # in one process
     log_followers_overall: int = Field(default=200, ge=1)
     log_follow_seconds: float = Field(default=900.0, gt=0)  # then a browser comes back by itself
-    webhook_allowed_networks: str = ""
+    webhook_allowed_networks: Annotated[str, AfterValidator(_networks)] = ""  # although not public; also by http
+    webhook_parallel: int = Field(default=32, ge=1, le=500)  # endpoints served at once by one process
+    webhook_parallel_per_endpoint: int = Field(default=4, ge=1, le=50)  # requests, each of another deployment
+    webhook_timeout_seconds: float = Field(default=15.0, gt=0, le=60)
+    webhook_answer_max_bytes: int = Field(default=65_536, ge=0)
+    # Waits between the attempts at one notice: 72 hours in all.
+    webhook_retry_seconds: Annotated[tuple[Annotated[float, Field(gt=0)], ...], NoDecode, BeforeValidator(_numbers)] = (
+        *(5, 300, 1_800, 7_200, 18_000),
+        *(36_000, 50_400, 72_000, 73_200),
+    )
+    webhook_circuit_failures: int = Field(default=8, ge=1)  # in a row, until one attempt at a time is made
+    webhook_pause_seconds: float = Field(default=30.0, gt=0)  # between those, doubling
+    webhook_longest_pause_seconds: float = Field(default=600.0, gt=0)
+    webhook_retry_after_max_seconds: float = Field(default=86_400.0, gt=0)
+    webhook_disable_seconds: float = Field(default=432_000.0, gt=0)  # without a success
+    webhook_rotation_seconds: float = Field(default=86_400.0, gt=0)  # a secret that was replaced still signs
+    webhooks_per_app: int = Field(default=20, ge=1)
+    webhook_keep_days: float = Field(default=30.0, gt=0)  # notices and attempts
 
     @property
     def sealing_key_bytes(self) -> bytes:
@@ -50,3 +80,25 @@ class Settings(ServiceSettings):
         return KeyRing.from_base64(
             self.key_encryption_key.get_secret_value(), retired.get_secret_value() if retired is not None else ""
         )
+
+    @property
+    def webhook_rules(self) -> Rules:
+        return Rules(networks_in(self.webhook_allowed_networks))
+
+    @property
+    def webhook_policy(self) -> Policy:
+        return Policy(
+            retry_seconds=self.webhook_retry_seconds,
+            circuit_failures=self.webhook_circuit_failures,
+            pause_seconds=self.webhook_pause_seconds,
+            longest_pause_seconds=self.webhook_longest_pause_seconds,
+            disable_seconds=self.webhook_disable_seconds,
+            retry_after_max_seconds=self.webhook_retry_after_max_seconds,
+        )
+
+    @property
+    def webhook_seals(self) -> Seals:
+        """The key-encryption key seals; those of before still open what they sealed."""
+        ring = self.key_ring
+        before = (key for id_, key in ring.keys.items() if id_ != ring.writing)
+        return Seals.of(ring.keys[ring.writing], *before)
