@@ -10,6 +10,8 @@ from pac.runtime_notifier.fleet import LIVE, Fleet
 from pac.runtime_notifier.running import App, Delivery, Give, Stop, Wire
 from pac.runtime_notifier.runtime import CannotStop, Health, Runtime, StopTaken, Unknown
 from pac.runtime_notifier.watching import Failed, GivenUp, NotGiven, Outcome, Ready, Wanted
+from pac.runtime_notifier.webhooks.notices import Notice
+from pac.runtime_notifier.webhooks.outbox import Outbox
 
 from .catalog import Law
 from .world import Journal, Pause, Rows, World
@@ -190,3 +192,13 @@ class MemoryWatch:
         if status == "hung":
             return errand.overdue(self.world.now) or errand.is_again
         return status != "starting"
+
+
+class NoWebhooks(Outbox):
+    """Nobody has registered one: nothing of what the simulation looks at follows from being told."""
+
+    async def tell(self, tx: Transaction, notice: Notice, event_id: UUID) -> None:
+        """Nobody hears it."""
+
+    async def forget_app(self, tx: Transaction, app_id: UUID) -> None:
+        """It had none."""

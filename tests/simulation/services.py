@@ -210,7 +210,7 @@ class Notifier:
         self.watch = notifier_tables.MemoryWatch(world, self.runtime)
         self.courier = Courier(self.log, self.fleet, self.runtime, cast("Watch", self.watch))
         self.reconciler = Reconciler(self.log, self.fleet, self.runtime, 1)
-        real = NotifierConsumers(self.log, self.fleet)
+        real = NotifierConsumers(self.log, self.fleet, notifier_tables.NoWebhooks(self.jobs))
         handlers: dict[str, Handle] = {"gateway": real.on_gateway_event, "deployments": real.on_deployments_event}
         self.consumer = Consumer(world, self.log, handlers, rules.early_limit)
 

@@ -35,7 +35,7 @@ Behave = Callable[[Received], Answer | Awaitable[Answer]]
 class Receiver:
     """`secrets`: a request must be signed with one of them, else it is `rejected`. `behave` gives the answer."""
 
-    secrets: list[str] = field(default_factory=list)
+    secrets: list[str] = field(default_factory=list, repr=False)
     behave: Behave = lambda _: 204
     seen: list[Received] = field(default_factory=list)
     taken: list[Received] = field(default_factory=list)  # those answered with success, in this order

@@ -61,7 +61,8 @@ class Queries:
 
     async def _rows(self, query: Select[Any]) -> Sequence[Row[Any]]:
         async with self.log.reading() as connection:
-            return (await connection.execute(query)).all()
+            rows: Sequence[Row[Any]] = (await connection.execute(query)).all()
+        return rows
 
 
 def found(row: Row[Any] | None) -> Row[Any]:
