@@ -137,11 +137,16 @@ async def explained(pac: Pac, tenant: Tenant, deployment: str, planted: Planted)
 async def spoken(pac: Pac, tenant: Tenant, deployment: str) -> None:
     """An agent that prints its environment; what it was given is taken out."""
     path = f"/api/deployments/{deployment}/logs"
-    page = await pac.call("GET", path, tenant.key)
-    assert page.status == 200, page
-    lines = [line["text"] for line in page.body["lines"]]
-    assert any(line.startswith("T_P00 is ") for line in lines)
-    assert "asked for {'text': 'hello'}" in lines
+
+    async def printed() -> bool:
+        """A moment later it is there: it comes through a pipe."""
+        page = await pac.call("GET", path, tenant.key)
+        assert page.status == 200, page
+        lines = [line["text"] for line in page.body["lines"]]
+        assert any(line.startswith("T_P00 is ") for line in lines)
+        return any(line.startswith("asked for ") and "hello" in line for line in lines)
+
+    await eventually(printed)
     async with pac.http.get(
         pac.url + path, headers={"Authorization": f"Bearer {tenant.key}", "Accept": "text/event-stream"}
     ) as response:

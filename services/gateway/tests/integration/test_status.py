@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -52,7 +53,7 @@ async def quick(stage: "Stage", **settings: Any) -> AsyncIterator["Stage"]:
     """The same stage with a gateway that loses patience soon."""
     wanted = {"status_timeout_seconds": 0.2, "status_patience_seconds": 1.5, **settings}
     async with stage.another(**wanted) as gateway:
-        yield type(stage)(stage.database, stage.packages, stage.deployments, stage.billing, gateway)
+        yield replace(stage, gateway=gateway)
 
 
 async def test_what_deployments_says_is_passed_on(stage: "Stage") -> None:

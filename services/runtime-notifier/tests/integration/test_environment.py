@@ -8,7 +8,7 @@ from pac.testkit.fake_runtime import Script
 from pac.testkit.notifier import Notifier
 
 if TYPE_CHECKING:
-    from services.runtime_notifier.tests.integration.conftest import Served
+    from conftest import Served
 
 
 async def given(notifier: Notifier, number: int = -1) -> dict[str, str]:

@@ -12,7 +12,7 @@ import pytest
 from pac.testkit.fake_runtime import Script
 
 if TYPE_CHECKING:
-    from services.runtime_notifier.tests.integration.conftest import Served
+    from conftest import Served
 
 STREAM = {"Accept": "text/event-stream"}
 

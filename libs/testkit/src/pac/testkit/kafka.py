@@ -37,6 +37,35 @@ async def crash(stack: LocalStack, name: str) -> None:
             await asyncio.sleep(0.02)
 
 
+@asynccontextmanager
+async def admin_of(servers: str) -> AsyncIterator[AIOKafkaAdminClient]:
+    admin = AIOKafkaAdminClient(bootstrap_servers=servers)
+    await admin.start()
+    try:
+        yield admin
+    finally:
+        await admin.close()
+
+
+async def records_of(servers: str, topic: str) -> list[Any]:
+    """Everything in a topic at this moment (aiokafka's ConsumerRecord)."""
+    async with admin_of(servers) as admin:
+        [described] = await admin.describe_topics([topic])
+    places = [TopicPartition(topic, part["partition"]) for part in described["partitions"]]
+    consumer = AIOKafkaConsumer(bootstrap_servers=servers, auto_offset_reset="earliest")
+    await consumer.start()
+    try:
+        consumer.assign(places)
+        ends = await consumer.end_offsets(places)
+        found: list[Any] = []
+        while any([await consumer.position(place) < ends[place] for place in places]):
+            for records in (await consumer.getmany(timeout_ms=200)).values():
+                found.extend(records)
+        return found
+    finally:
+        await consumer.stop()
+
+
 @dataclass(frozen=True)
 class KafkaServer:
     """The broker of this test run. `crash` and `restart` for tests of outages; data and port stay."""
@@ -50,7 +79,7 @@ class KafkaServer:
     async def make_topics(self, *, partitions: int = PARTITIONS) -> None:
         """All topics of the services, empty; the groups' offsets in them are gone as well."""
         names = [name for service in ServiceName for name in (service.topic, service.dead_letters)]
-        async with self._admin() as admin:
+        async with admin_of(self.servers) as admin:
             if old := sorted(set(names) & set(await admin.list_topics())):
                 await admin.delete_topics(old)
                 async with asyncio.timeout(GONE_SECONDS):
@@ -73,25 +102,10 @@ class KafkaServer:
             await asyncio.gather(*sent)
 
     async def records(self, topic: str) -> list[Any]:
-        """Everything in a topic at this moment (aiokafka's ConsumerRecord)."""
-        consumer = AIOKafkaConsumer(bootstrap_servers=self.servers, auto_offset_reset="earliest")
-        await consumer.start()
-        try:
-            async with self._admin() as admin:
-                [described] = await admin.describe_topics([topic])
-            places = [TopicPartition(topic, part["partition"]) for part in described["partitions"]]
-            consumer.assign(places)
-            ends = await consumer.end_offsets(places)
-            found: list[Any] = []
-            while any([await consumer.position(place) < ends[place] for place in places]):
-                for records in (await consumer.getmany(timeout_ms=200)).values():
-                    found.extend(records)
-            return found
-        finally:
-            await consumer.stop()
+        return await records_of(self.servers, topic)
 
     async def committed(self, group: str) -> dict[tuple[str, int], int]:
-        async with self._admin() as admin:
+        async with admin_of(self.servers) as admin:
             offsets = await admin.list_consumer_group_offsets(group)
         return {(place.topic, place.partition): found.offset for place, found in offsets.items()}
 
@@ -109,15 +123,6 @@ class KafkaServer:
             yield producer
         finally:
             await producer.stop()
-
-    @asynccontextmanager
-    async def _admin(self) -> AsyncIterator[Any]:
-        admin = AIOKafkaAdminClient(bootstrap_servers=self.servers)
-        await admin.start()
-        try:
-            yield admin
-        finally:
-            await admin.close()
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")

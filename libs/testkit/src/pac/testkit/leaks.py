@@ -8,18 +8,17 @@ base64.
 import base64
 import re
 from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 import psycopg
 from aiohttp import ClientSession
-from aiokafka import AIOKafkaConsumer, TopicPartition
 from psycopg.sql import SQL, Identifier
 
 from pac.servicekit.objects import Objects
+from pac.testkit.kafka import admin_of, records_of
 from pac.testkit.pac_up import Pac
 from pac.testkit.whole import World, keys_in
 
@@ -108,27 +107,13 @@ async def _rows(pac: Pac) -> AsyncIterator[Piece]:
 
 
 async def _records(pac: Pac) -> AsyncIterator[Piece]:
-    async with _consumer(str(pac.status["kafka_servers"])) as consumer:
-        for topic in sorted(await consumer.topics()):
-            places = [TopicPartition(topic, number) for number in consumer.partitions_for_topic(topic) or ()]
-            consumer.assign(places)
-            ends = await consumer.end_offsets(places)
-            await consumer.seek_to_beginning(*places)
-            while any([await consumer.position(place) < ends[place] for place in places]):
-                for records in (await consumer.getmany(timeout_ms=200)).values():
-                    for record in records:
-                        parts = [record.key, record.value, *(part for _, part in record.headers)]
-                        yield Piece(f"topic {topic}", b"\n".join(part for part in parts if part))
-
-
-@asynccontextmanager
-async def _consumer(servers: str) -> AsyncIterator[Any]:
-    consumer = AIOKafkaConsumer(bootstrap_servers=servers, auto_offset_reset="earliest")
-    await consumer.start()
-    try:
-        yield consumer
-    finally:
-        await consumer.stop()
+    servers = str(pac.status["kafka_servers"])
+    async with admin_of(servers) as admin:
+        topics = sorted(await admin.list_topics())
+    for topic in topics:
+        for record in await records_of(servers, topic):
+            parts = [record.key, record.value, *(part for _, part in record.headers)]
+            yield Piece(f"topic {topic}", b"\n".join(part for part in parts if part))
 
 
 async def _figures(pac: Pac) -> AsyncIterator[Piece]:

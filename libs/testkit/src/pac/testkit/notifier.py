@@ -234,8 +234,9 @@ class Notifier:
             "state.apps",
             "state.deliveries",
             "state.wires",
+            "state.vaults",
+            "state.secrets",
         )
-        tables += ("state.vaults", "state.secrets")
         found = []
         async with self.log.reading() as connection:
             for table in tables:

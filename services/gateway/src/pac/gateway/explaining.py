@@ -100,8 +100,8 @@ def explained(found: Found) -> ExplainedReply:
     views = [
         ExplainedView(
             key=one.key,
-            wins=one.wins.value,
-            loses=tuple(layer.value for layer in one.loses),
+            wins=one.wins,
+            loses=one.loses,
             sources=tuple(_source(layer, found, secrets.get(one.key)) for layer in (one.wins, *one.loses)),
         )
         for one in explain(layers)
@@ -111,7 +111,7 @@ def explained(found: Found) -> ExplainedReply:
         secrets_version=stored.secrets_version,
         is_given=stored.is_given,
         env=tuple(views),
-        unknown=tuple(layer.value for layer in unknown),
+        unknown=tuple(unknown),
     )
 
 
@@ -119,12 +119,12 @@ def _source(layer: Layer, found: Found, secret: SecretView | None) -> SourceView
     match layer:
         case Layer.REQUEST:
             by = found.stored.environment_of
-            return SourceView(layer=layer.value, set_at=found.requested_at, deployment_id=by)
+            return SourceView(layer=layer, set_at=found.requested_at, deployment_id=by)
         case Layer.PROVIDER:
             assert secret is not None
-            return SourceView(layer=layer.value, set_at=secret.set_at, set_by=secret.set_by, version=secret.version)
+            return SourceView(layer=layer, set_at=secret.set_at, set_by=secret.set_by, version=secret.version)
         case _:
-            return SourceView(layer=layer.value, set_at=found.packed_at, package_id=found.stored.package_id)
+            return SourceView(layer=layer, set_at=found.packed_at, package_id=found.stored.package_id)
 
 
 def _time(text: str | None) -> datetime | None:

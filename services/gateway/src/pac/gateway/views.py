@@ -5,6 +5,7 @@ from uuid import UUID
 
 from pydantic import AwareDatetime, Field
 
+from pac.agentkit.environment import Layer
 from pac.contracts.api import Reply, Request, Sparse
 from pac.contracts.base import Moment
 from pac.contracts.bodies.packages import DryRunPackage, Finding
@@ -256,7 +257,7 @@ class SourceView(Sparse):
     the package named. `set_by` is an opaque id.
     """
 
-    layer: Literal["request", "provider", ".env", "base"]
+    layer: Layer
     set_at: Moment | None = None
     set_by: str | None = None
     version: int | None = None
@@ -268,8 +269,8 @@ class ExplainedView(Reply):
     """`sources`: the layers that have it, the strongest first; the first of them wins."""
 
     key: str
-    wins: Literal["request", "provider", ".env", "base"]
-    loses: tuple[Literal["request", "provider", ".env", "base"], ...]
+    wins: Layer
+    loses: tuple[Layer, ...]
     sources: tuple[SourceView, ...]
 
 
@@ -282,4 +283,4 @@ class ExplainedReply(Reply):
     secrets_version: int
     is_given: bool
     env: tuple[ExplainedView, ...]
-    unknown: tuple[Literal["request", "provider", ".env", "base"], ...]
+    unknown: tuple[Layer, ...]
