@@ -30,6 +30,7 @@ async def test_what_is_said_on_kafka_is_told_and_that_it_was_is_said(
         kafka_servers=kafka.servers,
         runtime_url="http://127.0.0.1:9",
         sealing_key=KEY,
+        key_encryption_key=KEY,
         webhook_allowed_networks="127.0.0.0/8",
     )
     tenant, deployment = Tenant(), uuid4()
