@@ -56,7 +56,7 @@ async def test_every_data_key_is_wrapped_by_the_newest(database_of: DatabaseOf, 
     old, new = new_key(), new_key()
     apps = [await stored(log, old) for _ in range(3)]
     done = told(await rekey(database, new, old))
-    assert done == {"key_id": kek_id(base64.b64decode(new)), "rewrapped": 3, "unreadable": []}
+    assert done == {"key_id": kek_id(base64.b64decode(new)), "rewrapped": 3, "resealed": 0, "unreadable": []}
     assert told(await rekey(database, new, old))["rewrapped"] == 0
     for app in apps:
         values = await Vault(log, KeyRing.from_base64(new)).values_of(app)

@@ -9,11 +9,15 @@ import pytest
 from sqlalchemy import text
 
 from pac.contracts.bodies.webhooks import NoticeType
+from pac.eventlog import Cause
+from pac.runtime_notifier.secrets.rekey import Rekeying
 from pac.runtime_notifier.webhooks.outbox import HISTORY_MAX
+from pac.runtime_notifier.webhooks.seals import Seals
 from pac.testkit.eventually import eventually
+from pac.testkit.notifier import new_ring
 from pac.testkit.receiver import receiving
 from pac.testkit.service import caller
-from pac.testkit.webhooks import Tenant, Webhooks
+from pac.testkit.webhooks import RING, Tenant, Webhooks
 
 MakeWebhooks = Callable[..., Awaitable[Webhooks]]
 URL = "http://127.0.0.1:5000/hook"
@@ -195,3 +199,23 @@ async def test_what_is_old_is_forgotten_unless_somebody_waits_for_it(webhooks: W
         webhooks.work()
         await eventually(lambda: len(receiver.taken) == 6)
         await eventually(webhooks.is_done)
+
+
+async def test_rekey_seals_their_secrets_by_the_newest_key(webhooks: Webhooks) -> None:
+    tenant, fresh, log = Tenant(), new_ring(), webhooks.log
+    made = [await register(webhooks, tenant) for _ in range(2)]
+    lost = UUID((await register(webhooks, tenant))["id"])
+    async with log.transaction(cause=Cause("operator", uuid4())) as tx:
+        foreign = Seals.of_ring(new_ring()).seal(lost, 1, "whsec_")
+        changed = "UPDATE state.webhook_secrets SET sealed = :sealed WHERE webhook_id = :id"
+        await tx.execute(text(changed), {"sealed": foreign, "id": lost})
+    both = type(fresh)(fresh.writing, {**fresh.keys, **RING.keys})
+    done = await Rekeying(log, both).run(lambda *_: None)
+    assert done.resealed == 2
+    assert [str(lost) in said for said in done.unreadable] == [True]
+    async with log.reading() as connection:
+        kept = await connection.execute(text("SELECT webhook_id, number, sealed FROM state.webhook_secrets"))
+        found = {row.webhook_id: (row.number, row.sealed) for row in kept}
+    opened = [Seals.of_ring(fresh).opened(UUID(one["id"]), *found[UUID(one["id"])]) for one in made]
+    assert opened == [one["secret"] for one in made]
+    assert (await Rekeying(log, both).run(lambda *_: None)).resealed == 0

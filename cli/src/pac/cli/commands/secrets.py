@@ -92,7 +92,7 @@ def delete(
 @secrets.command("rekey")
 @expected
 def rekey(*, state_dir: StateDir = None, output: Output = Format.TABLE) -> None:
-    """Wrap the data keys of all apps by the newest key-encryption key. It can be cut off and run again.
+    """Put all secrets under the newest key-encryption key, also those of webhooks. It can be cut off and run again.
 
     RUNTIME_NOTIFIER_KEY_ENCRYPTION_KEY is the newest, RUNTIME_NOTIFIER_KEY_ENCRYPTION_RETIRED_KEYS those before it, as
     the services have them; the local stack's own is known.
@@ -105,13 +105,20 @@ def rekey(*, state_dir: StateDir = None, output: Output = Format.TABLE) -> None:
         complain(Expected("cut off", "what is done stays done", "pac secrets rekey"))
         raise typer.Exit(CANCELLED) from None
     if output is Format.JSON:
-        say_json({"key_id": done.kek_id, "rewrapped": done.rewrapped, "unreadable": list(done.unreadable)})
-    else:
-        say(f"{done.rewrapped} data keys are now wrapped by {done.kek_id}")
-    if done.unreadable:
-        raise Expected(
-            f"{len(done.unreadable)} data keys stay as they are", done.unreadable[0], f"add the key to {RETIRED_KEYS}"
+        say_json(
+            {
+                "key_id": done.kek_id,
+                "rewrapped": done.rewrapped,
+                "resealed": done.resealed,
+                "unreadable": list(done.unreadable),
+            }
         )
+    else:
+        say(
+            f"under the key {done.kek_id}: {done.rewrapped} data keys wrapped, {done.resealed} secrets of webhooks sealed"
+        )
+    if done.unreadable:
+        raise Expected(f"{len(done.unreadable)} stay as they are", done.unreadable[0], f"add the key to {RETIRED_KEYS}")
 
 
 async def _rekey(database: ServiceDatabase, ring: "KeyRing") -> "Rekeyed":

@@ -1,6 +1,7 @@
 """A driver of webhooks: their parts on a real Postgres, their API over HTTP, and what the hub says as messages."""
 
 import asyncio
+import base64
 import itertools
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -30,6 +31,7 @@ from pac.eventlog import EventLog, Jobs, Message, Worker
 from pac.runtime_notifier.consumers import Consumers
 from pac.runtime_notifier.errands import QUEUE as RUNTIME_QUEUE
 from pac.runtime_notifier.fleet import Fleet
+from pac.runtime_notifier.secrets.envelope import KeyRing
 from pac.runtime_notifier.webhooks.api import Limits, WebhooksApi
 from pac.runtime_notifier.webhooks.deliverer import Deliverer, Figures
 from pac.runtime_notifier.webhooks.outbox import Outbox
@@ -61,6 +63,9 @@ READABLE = """
 SELECT schemaname || '.' || tablename FROM pg_tables
 WHERE schemaname IN ('log', 'state') AND has_table_privilege(schemaname || '.' || tablename, 'SELECT')
 """
+
+
+RING = KeyRing.from_base64(base64.b64encode(bytes(range(32))).decode())
 
 
 @dataclass(frozen=True)
@@ -207,7 +212,7 @@ async def webhooks_on(
     log: EventLog, *, policy: Policy = QUICK, timeout_seconds: float = 2.0, **limits: Any
 ) -> AsyncIterator[Webhooks]:
     """With its API served and no worker yet; `limits` by field name."""
-    outbox, seals = Outbox.of(log), Seals.of(bytes(range(32)))
+    outbox, seals = Outbox.of(log), Seals.of_ring(RING)
     limited = Limits(**{"webhooks_per_app": 20, "rotation_seconds": 3600.0, "settle_seconds": 5.0, **limits})
     api = WebhooksApi(log, outbox, Queries(log), seals, HERE, limited, utc_now)
     verifier = IdentityVerifier.from_base64(NOTIFIER, SIGNER.public_key_base64)

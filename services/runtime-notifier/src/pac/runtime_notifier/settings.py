@@ -98,7 +98,4 @@ class Settings(ServiceSettings):
 
     @property
     def webhook_seals(self) -> Seals:
-        """The key-encryption key seals; those of before still open what they sealed."""
-        ring = self.key_ring
-        before = (key for id_, key in ring.keys.items() if id_ != ring.writing)
-        return Seals.of(ring.keys[ring.writing], *before)
+        return Seals.of_ring(self.key_ring)

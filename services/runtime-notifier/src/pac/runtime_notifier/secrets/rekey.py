@@ -1,4 +1,6 @@
-"""Wraps every data key by the key-encryption key that writes. Values stay as they are, so this is quick.
+"""Wraps every data key by the key-encryption key that writes, and seals the webhooks' secrets by it.
+
+An app's values stay as they are, so this is quick.
 
 It may be cut off anywhere and run again, also twice at once: what is wrapped by the right key is not looked at.
 """
@@ -7,11 +9,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from uuid import UUID, uuid4
 
-from sqlalchemy import func, select, update
+from sqlalchemy import func, select, tuple_, update
 
 from pac.eventlog import Cause, EventLog, Transaction
 from pac.runtime_notifier.secrets.envelope import KeyRing, Unreadable, Wrapped
 from pac.runtime_notifier.secrets.tables import VAULTS
+from pac.runtime_notifier.webhooks.seals import CannotUnseal, Seals
+from pac.runtime_notifier.webhooks.tables import SECRETS as WEBHOOK_SECRETS
 
 BATCH = 100
 Told = Callable[[int, int], None]  # how many were looked at, of how many
@@ -19,10 +23,11 @@ Told = Callable[[int, int], None]  # how many were looked at, of how many
 
 @dataclass(frozen=True)
 class Rekeyed:
-    """`unreadable`: a sentence for each app whose data key none of the keys at hand opens."""
+    """`resealed`: secrets of webhooks. `unreadable`: a sentence for each that none of the keys at hand opens."""
 
     kek_id: str
     rewrapped: int
+    resealed: int
     unreadable: tuple[str, ...]
 
 
@@ -43,9 +48,34 @@ class Rekeying:
                     except Unreadable as why:
                         unreadable.append(str(why))
             if not batch:
-                return Rekeyed(self.ring.writing, rewrapped, tuple(unreadable))
+                break
             after = batch[-1].app_id
             told(rewrapped + len(unreadable), total)
+        resealed = await self._reseal_all(unreadable)
+        return Rekeyed(self.ring.writing, rewrapped, resealed, tuple(unreadable))
+
+    async def _reseal_all(self, unreadable: list[str]) -> int:
+        seals, resealed, after = Seals.of_ring(self.ring), 0, (UUID(int=0), 0)
+        place = tuple_(WEBHOOK_SECRETS.c.webhook_id, WEBHOOK_SECRETS.c.number)
+        old = func.substring(WEBHOOK_SECRETS.c.sealed, 1, len(seals.mark)) != seals.mark
+        while True:
+            async with self.log.transaction(cause=Cause("operator", uuid4())) as tx:
+                statement = select(WEBHOOK_SECRETS).where(old, place > after).order_by(place).limit(BATCH)
+                rows = (await tx.execute(statement.with_for_update())).all()
+                for row in rows:
+                    try:
+                        sealed = seals.seal(
+                            row.webhook_id, row.number, seals.opened(row.webhook_id, row.number, row.sealed)
+                        )
+                    except CannotUnseal as why:
+                        unreadable.append(f"secret {row.number} of webhook {row.webhook_id}: {why}")
+                    else:
+                        mine = place == (row.webhook_id, row.number)
+                        await tx.execute(update(WEBHOOK_SECRETS).where(mine).values(sealed=sealed))
+                        resealed += 1
+            if not rows:
+                return resealed
+            after = (rows[-1].webhook_id, rows[-1].number)
 
     async def _left(self) -> int:
         statement = select(func.count()).select_from(VAULTS).where(VAULTS.c.kek_id != self.ring.writing)

@@ -14,6 +14,8 @@ from uuid import UUID
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from pac.runtime_notifier.secrets.envelope import KeyRing
+
 FORMAT = b"\x01"
 KEY_ID_BYTES, NONCE_BYTES, SECRET_BYTES = 8, 12, 32
 PREFIX = "whsec_"
@@ -35,12 +37,23 @@ class Seals:
     keys: tuple[bytes, ...] = field(repr=False)
 
     @classmethod
+    def of_ring(cls, ring: KeyRing) -> "Seals":
+        """The key-encryption key seals; those of before still open what they sealed."""
+        before = (key for key_id, key in ring.keys.items() if key_id != ring.writing)
+        return cls.of(ring.keys[ring.writing], *before)
+
+    @classmethod
     def of(cls, *master_keys: bytes) -> "Seals":
         return cls(tuple(hmac.digest(one, b"pac webhook secrets", hashlib.sha256) for one in master_keys))
 
+    @property
+    def mark(self) -> bytes:
+        """What everything that is sealed now begins with."""
+        return FORMAT + _id(self.keys[0])
+
     def seal(self, webhook_id: UUID, number: int, secret: str) -> bytes:
         key, nonce = self.keys[0], secrets.token_bytes(NONCE_BYTES)
-        return FORMAT + _id(key) + nonce + AESGCM(key).encrypt(nonce, secret.encode(), _bound(webhook_id, number))
+        return self.mark + nonce + AESGCM(key).encrypt(nonce, secret.encode(), _bound(webhook_id, number))
 
     def opened(self, webhook_id: UUID, number: int, sealed: bytes) -> str:
         """Raises CannotUnseal."""
