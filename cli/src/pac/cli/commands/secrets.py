@@ -114,9 +114,7 @@ def rekey(*, state_dir: StateDir = None, output: Output = Format.TABLE) -> None:
             }
         )
     else:
-        say(
-            f"under the key {done.kek_id}: {done.rewrapped} data keys wrapped, {done.resealed} secrets of webhooks sealed"
-        )
+        say(f"under the key {done.kek_id}: {done.rewrapped} data keys, {done.resealed} secrets of webhooks")
     if done.unreadable:
         raise Expected(f"{len(done.unreadable)} stay as they are", done.unreadable[0], f"add the key to {RETIRED_KEYS}")
 
