@@ -1,5 +1,6 @@
 """A suspended account is read by everybody who may, and changed by nobody but the operator."""
 
+import re
 import time
 from typing import TYPE_CHECKING
 from uuid import uuid4
@@ -57,14 +58,19 @@ WRITES = [route for route in ROUTES if route.method not in READS and not (route.
 async def test_every_write_is_refused(lasting: "SessionStage", route: Forward | Own) -> None:
     tenant = await lasting.gateway.account()
     await suspend(lasting, tenant)
-    ids = {"app_id": tenant.app_id, "account_id": tenant.account_id, "key_id": tenant.key_id}
-    path = route.path
-    for name in ("app_id", "account_id", "key_id", "package_id", "deployment_id", "user_id"):
-        path = path.replace(f"{{{name}}}", str(ids.get(name, uuid4())))
-    asked = len(lasting.stage.packages.seen) + len(lasting.stage.deployments.seen)
+    ids = {
+        "app_id": tenant.app_id,
+        "account_id": tenant.account_id,
+        "key_id": tenant.key_id,
+        "secret_name": "API_TOKEN",
+    }
+    path = re.sub(r"\{(\w+)\}", lambda name: str(ids.get(name[1], uuid4())), route.path)
+    stage = lasting.stage
+    upstreams = (stage.packages, stage.deployments, stage.notifier)
+    asked = sum(len(upstream.seen) for upstream in upstreams)
     refused = await lasting.gateway.call(route.method, path, tenant.key, json={})
     assert (refused.status, refused.json["code"]) == (403, "account_suspended")
-    assert len(lasting.stage.packages.seen) + len(lasting.stage.deployments.seen) == asked
+    assert sum(len(upstream.seen) for upstream in upstreams) == asked
 
 
 async def test_a_suspension_holds_elsewhere_within_five_seconds(lasting: "SessionStage") -> None:
