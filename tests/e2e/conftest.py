@@ -26,6 +26,9 @@ async def issuer() -> AsyncIterator[Issuer]:
 @pytest.fixture(scope="session")
 async def pac(tmp_path_factory: pytest.TempPathFactory, issuer: Issuer) -> AsyncIterator[Pac]:
     environment = {
+        # All ask from one address, and thousands of made-up requests come without a key that counts.
+        "GATEWAY_REFUSED_REQUESTS_PER_SECOND": "10000",
+        "GATEWAY_REFUSED_REQUESTS_BURST": "10000",
         "GATEWAY_SUPABASE_ISSUER": issuer.url,
         "GATEWAY_SUPABASE_JWKS_URL": issuer.jwks_url,
         "GATEWAY_PORT": str(free_port()),

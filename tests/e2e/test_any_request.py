@@ -39,6 +39,9 @@ request-timeout = 90
 api_key = {{ bearer = "{key}" }}
 admin_key = {{ bearer = "{admin_key}" }}
 
+[checks.negative_data_rejection]  # what is too much is refused as that, before it is looked at
+expected-statuses = [400, 401, 403, 404, 405, 409, 413, 415, 422, 429]
+
 [dictionaries]
 {dictionaries}
 
