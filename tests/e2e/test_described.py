@@ -22,11 +22,15 @@ async def ids(pac: Pac, tenant: Tenant, folder: Path) -> dict[str, str]:
     assert accepted.status == 202, accepted
     deployment, package = accepted.body["deployment"]["id"], accepted.body["package"]["id"]
     await pac.ended(deployment, tenant.key)
+    hooks = f"/api/agent-apps/{tenant.app_id}/webhooks"
+    hook = await pac.call("POST", hooks, tenant.key, json={"url": "http://127.0.0.1:9/nobody"})
+    assert hook.status == 201, hook
     return {
         "app_id": tenant.app_id,
         "account_id": tenant.account_id,
         "deployment_id": deployment,
         "package_id": package,
+        "hook_id": hook.body["webhook"]["id"],
     }
 
 
