@@ -42,10 +42,20 @@ async def test_what_is_said_on_kafka_is_told_and_that_it_was_is_said(
         await kafka.publish(*(hub.say(make(tenant, deployment)) for make in (queued, started, completed)))
         await eventually(lambda: receiver.types_of(deployment) == WHOLE, seconds=60)
         assert receiver.rejected == []
-        figures = (await notifier.admin("/metrics")).body
-        assert 'webhook_attempts_total{outcome="delivered"} 3.0' in figures
-        assert "webhook_messages_waiting" in figures
-    said = [
-        dict(record.headers)["ce_type"].decode() for record in await kafka.records(ServiceName.RUNTIME_NOTIFIER.topic)
-    ]
-    assert said == ["WebhookDelivered"] * 3
+
+        async def counted() -> str:
+            """The figures, once the answer to the last attempt is on record: the receiver has it earlier."""
+            figures: str = (await notifier.admin("/metrics")).body
+            return figures if 'webhook_attempts_total{outcome="delivered"} 3.0' in figures else ""
+
+        assert "webhook_messages_waiting" in await eventually(counted)
+
+        async def said() -> list[str]:
+            records = await kafka.records(ServiceName.RUNTIME_NOTIFIER.topic)
+            return [dict(record.headers)["ce_type"].decode() for record in records]
+
+        async def all_said() -> bool:
+            return len(await said()) >= len(WHOLE)
+
+        await eventually(all_said)
+    assert await said() == ["WebhookDelivered"] * 3
