@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import sys
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -28,7 +29,8 @@ from pac.packages.shelf import NewPackage
 from pac.packages.submitting import Submitting
 from pac.packages.unused import unused
 from pac.servicekit.clock import utc_now
-from pac.servicekit.objects import ObjectChanged, ObjectMissing
+from pac.servicekit.objects import ObjectChanged, ObjectMissing, ObjectsUnavailable
+from pac.testkit.eventually import eventually
 from pac.testkit.service import Answer
 
 from .harness import NOON, Packages, Tenant, apkg, damaged
@@ -198,6 +200,35 @@ async def test_a_withdrawn_package_can_be_retried_until_its_bytes_are_gone(packa
         assert (gone.status, gone.body["code"]) == (409, "bytes_gone")
 
 
+async def test_the_environment_of_a_deployment_goes_with_its_package(packages: Packages, tenant: Tenant) -> None:
+    """A retry and a rollback bring it back, so it is needed for as long as one of them can come."""
+    first = await packages.deployed(tenant, apkg("1.0.0"), environment='{"A": "1"}')
+    assert first.environment is not None
+    sealed = first.environment.object_key
+    await packages.abort(first)
+    retried = await packages.call("POST", f"/api/deployments/{first.deployment_id}/retry", tenant)
+    again = await packages.submitted(UUID(retried.body["deployment"]["id"]))
+    await packages.stepped(again)
+    await packages.complete(again, release=1)
+    await swept(packages)
+    assert sealed in await packages.keys(), "the current release has it"
+    await deleted(packages, tenant, first.package_id, "?force=true")
+    await swept(packages)
+    assert sealed in await packages.keys(), "it is still the current release"
+    second = await packages.deployed(tenant, apkg("2.0.0"), environment='{"A": "2"}')
+    await packages.stepped(second)
+    await packages.complete(second, release=2)
+    assert second.environment is not None
+    await swept(packages, DAY)
+    assert sealed in await packages.keys(), "for a day"
+    async with packages.log.reading() as connection:
+        listed = {one.key: one for one in await unused(connection, utc_now())}
+    assert (listed[sealed].size_bytes, listed[sealed].package_ids) == (None, (first.package_id,))
+    await swept(packages)
+    assert await packages.keys("sealed/") == [second.environment.object_key]
+    assert await would_go(packages) == set()
+
+
 # ---- promotion -------------------------------------------------------------------------------------------------------
 
 
@@ -347,6 +378,36 @@ async def test_uploads_deletes_and_collections_at_once_lose_nothing(packages: Pa
     done.set()
     await asyncio.gather(*collecting)
     [key] = await packages.keys("packages/")
+    assert await packages.objects.get_bytes(key) == apkg()
+
+
+@pytest.mark.parametrize("is_permitted", [True, False], ids=["with a permit", "without one"])
+async def test_a_process_held_up_before_its_delete_takes_nothing_that_came_meanwhile(
+    packages: Packages, tenant: Tenant, monkeypatch: pytest.MonkeyPatch, *, is_permitted: bool
+) -> None:
+    """It had the lease, stood still until that was over, and only then does its delete arrive."""
+    monkeypatch.setattr("pac.packages.collection.PERMIT_SECONDS", 1)
+    await deleted(packages, tenant, await uploaded(packages, tenant))
+    [key] = await packages.keys()
+    held_up, holder = collection_of(packages), uuid4()
+    assert await held_up.decide(key, {tenant.app_id}, holder)
+    permit = await held_up.permitted(key, holder)
+    assert permit is not None
+    signed_at = time.monotonic()
+    async with packages.log.reading() as connection:
+        await connection.execute(text("UPDATE state.collecting SET leased_until = '-infinity'"))
+    monkeypatch.setattr("pac.packages.collection.PERMIT_SECONDS", 300)
+    assert await collection_of(packages).once() == 1
+    await uploaded(packages, tenant)
+    if not is_permitted:
+        await packages.objects.delete(key)
+        with pytest.raises(ObjectMissing):
+            await packages.objects.head(key)
+        await packages.objects.put_bytes(key, apkg())
+        return
+    await eventually(lambda: time.monotonic() - signed_at > 2.5)  # the store counts whole seconds
+    with pytest.raises(ObjectsUnavailable, match="403"):
+        await packages.objects.delete_permitted(key, permit)
     assert await packages.objects.get_bytes(key) == apkg()
 
 

@@ -33,7 +33,7 @@ def unused(
     """What would go now, and how many bytes that is. Nothing is removed."""
     [database] = databases(state_dir, Service.PACKAGES)
     found = asyncio.run(_unused(database, keep_seconds))
-    size_bytes = sum(one.size_bytes for one in found)
+    size_bytes = sum(one.size_bytes or 0 for one in found)
     if output is Format.JSON:
         objects = [
             {"key": one.key, "size_bytes": one.size_bytes, "package_ids": [str(each) for each in one.package_ids]}
@@ -41,7 +41,8 @@ def unused(
         ]
         say_json({"objects": objects, "count": len(objects), "size_bytes": size_bytes})
         return
-    say_table(("key", "size_bytes", "packages"), [(one.key, one.size_bytes, len(one.package_ids)) for one in found])
+    rows = [(one.key, "-" if one.size_bytes is None else one.size_bytes, len(one.package_ids)) for one in found]
+    say_table(("key", "size_bytes", "packages"), rows)
     say(f"{len(found)} objects, {size_bytes} bytes would go")
 
 

@@ -19,6 +19,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
 from pydantic import Field, SecretStr
 from pydantic_settings import SettingsConfigDict
+from yarl import URL
 
 from pac.servicekit.settings import Settings
 
@@ -26,7 +27,9 @@ logger = structlog.get_logger(__name__)
 PART_BYTES: Final = 8 * 1024 * 1024
 PARTS_IN_FLIGHT: Final = 2
 CHUNK_BYTES: Final = 1024 * 1024
+DELETE_SECONDS: Final = 30.0
 _SERVER_ERROR, _THROTTLED = 500, 429
+_DELETED = frozenset({200, 204, 404})
 _MISSING = frozenset({"NoSuchKey", "404", "NotFound"})
 _NO_UPLOAD = _MISSING | {"NoSuchUpload"}
 
@@ -190,6 +193,27 @@ class Objects:
             except ClientError as error:
                 if str(error.response.get("Error", {}).get("Code", "")) not in _MISSING:
                     raise
+
+    async def permit_to_delete(self, key: str, seconds: int) -> str:
+        """A signed address that deletes the object, and that the store itself refuses when `seconds` are over.
+
+        For whoever may delete only for a while: a process that is held up after it has asked does no harm later.
+        """
+        where = {"Bucket": self.settings.bucket, "Key": key}
+        url: str = await self._client.generate_presigned_url("delete_object", Params=where, ExpiresIn=seconds)
+        return url
+
+    async def delete_permitted(self, key: str, permit: str) -> None:
+        """As `delete`. Raises ObjectsUnavailable also when the permit is over."""
+        timeout = aiohttp.ClientTimeout(total=DELETE_SECONDS)
+        with _translated(key):
+            async with (
+                aiohttp.ClientSession(timeout=timeout) as session,
+                session.delete(URL(permit, encoded=True), allow_redirects=False) as answer,
+            ):
+                status = answer.status
+        if status not in _DELETED:
+            raise ObjectsUnavailable(f"the object store answered {status} to a permitted delete")
 
     async def abandon(self, key: str) -> None:
         """As `delete`, and ends uploads of it that nobody finished."""

@@ -19,13 +19,14 @@ from pac.eventlog.crashpoints import reach
 from pac.packages.contents import by_itself, object_lock
 from pac.packages.leftovers import note_in
 from pac.packages.shelf import app_lock
-from pac.packages.tables import collecting, packages, promotions
+from pac.packages.tables import collecting, packages, promotions, submissions
 from pac.packages.unused import ended, packages_of
 from pac.servicekit.clock import Clock
 from pac.servicekit.objects import Objects
 
 logger = structlog.get_logger(__name__)
 LEASE_SECONDS = 600.0  # far beyond what the store may take to answer: nobody else removes the object meanwhile
+PERMIT_SECONDS = 300  # what is left of the lease is room for clocks that differ
 LEASED = "leased_until = clock_timestamp() + :lease * interval '1 second'"
 BEGIN = text("""
 INSERT INTO state.collecting (key, holder, leased_until)
@@ -100,19 +101,30 @@ class Collection:
 
     async def remove(self, key: str, holder: UUID) -> bool:
         """False if it is no longer ours to do. If the store does not answer the line stays, for a later round."""
-        async with self.log.reading() as connection:
-            asked = {"key": key, "holder": holder, "lease": LEASE_SECONDS}
-            if not (await connection.execute(RENEW, asked)).rowcount:
-                return False
+        if (permit := await self.permitted(key, holder)) is None:
+            return False
         reach("collection.before_delete")
-        await self.objects.delete(key)
+        await self.objects.delete_permitted(key, permit)
         reach("collection.after_delete")
         async with self.log.transaction(cause=by_itself(), locks=[self.lock(key)]) as tx:
             await tx.execute(delete(collecting).where((collecting.c.key == key) & (collecting.c.holder == holder)))
         logger.info("object_collected", key=key)
         return True
 
+    async def permitted(self, key: str, holder: UUID) -> str | None:
+        """Signed before the lease is renewed, so that it is over before the lease is, wherever we are held up."""
+        permit = await self.objects.permit_to_delete(key, PERMIT_SECONDS)
+        async with self.log.reading() as connection:
+            asked = {"key": key, "holder": holder, "lease": LEASE_SECONDS}
+            return permit if (await connection.execute(RENEW, asked)).rowcount else None
+
 
 async def _end(connection: AsyncConnection, package_ids: list[UUID], now: datetime) -> None:
+    """The packages will not be deployed again, and with them end the environments that were sealed for that."""
     ending = update(packages).where(packages.c.package_id.in_(package_ids))
     await connection.execute(ending.values(collected_at=now, staging_key=None))
+    theirs = submissions.c.package_id.in_(package_ids) & submissions.c.sealed_key.is_not(None)
+    sealed = (await connection.execute(select(submissions.c.sealed_key).where(theirs).distinct())).scalars().all()
+    for key in sealed:
+        await note_in(connection, key, now)
+    await connection.execute(update(submissions).where(theirs).values(sealed_key=None))

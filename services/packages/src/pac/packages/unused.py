@@ -41,15 +41,19 @@ OF_OBJECT: Final = text(f"""
 SELECT {ROW}, {NEEDED} AS needed FROM state.packages AS p LEFT JOIN state.apps AS a ON a.app_id = p.app_id
  WHERE p.object_key = :key AND p.collected_at IS NULL ORDER BY p.package_id
 """)  # noqa: S608 - texts above
+SEALED: Final = text("""
+SELECT sealed_key, package_id FROM state.submissions
+ WHERE package_id = ANY(:ids) AND sealed_key IS NOT NULL GROUP BY 1, 2 ORDER BY 1
+""")
 LIMIT: Final = 500
 
 
 @dataclass(frozen=True)
 class Unused:
-    """An object that would go, and the packages whose bytes it holds."""
+    """An object that would go, and the packages whose bytes it holds, or whose environment."""
 
     key: str
-    size_bytes: int
+    size_bytes: int | None  # of an environment it is not known
     package_ids: tuple[UUID, ...]
 
 
@@ -64,7 +68,7 @@ async def packages_of(connection: AsyncConnection, key: str, since: datetime) ->
 
 
 async def unused(connection: AsyncConnection, since: datetime, limit: int = LIMIT) -> list[Unused]:
-    """What would be removed now: staged objects, and content addresses that none of their packages needs."""
+    """What would be removed now: staged objects, content addresses that none of their packages needs, environments."""
     rows = await ended(connection, since, limit)
     found = [Unused(row.staging_key, row.size_bytes, (row.package_id,)) for row in rows if row.staging_key is not None]
     for key in sorted({row.object_key for row in rows}):
@@ -72,4 +76,5 @@ async def unused(connection: AsyncConnection, since: datetime, limit: int = LIMI
         is_there = any(Step.UPLOAD_TO_S3.value in row.done for row in shared)
         if is_there and not any(row.needed for row in shared):
             found.append(Unused(key, shared[0].size_bytes, tuple(row.package_id for row in shared)))
-    return found
+    sealed = await connection.execute(SEALED, {"ids": [row.package_id for row in rows]})
+    return found + [Unused(key, None, (package_id,)) for key, package_id in sealed]
