@@ -10,6 +10,7 @@ from pysequoia import Tsk
 
 from pac.contracts.base import Outcome
 from pac.contracts.gateway import AgentAppChanged
+from pac.contracts.packages import PackageUploaded
 from pac.contracts.topics import ServiceName
 from pac.testkit.service import Answer
 
@@ -61,6 +62,11 @@ async def test_a_good_signature_is_shown_with_the_key_that_made_it(
     subkey = found["metadata"]["signature"].pop("signing_key")
     assert found["metadata"]["signature"] == {"verdict": "verified", "signed_by": fingerprint_of(key)}
     assert subkey != fingerprint_of(key), "a subkey of it has signed"
+    assert (told.signed_by, told.signing_key) == (fingerprint_of(key), subkey), "the log says so as well"
+    await packages.abort(told)
+    retried = await packages.call("POST", f"/api/deployments/{told.deployment_id}/retry", tenant)
+    again = await packages.submitted(UUID(retried.body["deployment"]["id"]))
+    assert (again.signed_by, again.signing_key) == (told.signed_by, told.signing_key)
 
 
 async def test_an_upload_is_held_to_its_signature_too(packages: Packages, tenant: Tenant) -> None:
@@ -68,6 +74,10 @@ async def test_an_upload_is_held_to_its_signature_too(packages: Packages, tenant
     await packages.may_sign(tenant, key)
     good = await packages.post(tenant, apkg(), to="", signature=signed(key, apkg()))
     assert (good.status, good.body["package"]["signed_by"]) == (201, fingerprint_of(key))
+    [uploaded] = await packages.log.history(f"package-{good.body['package']['id']}")
+    assert isinstance(uploaded.event, PackageUploaded)
+    assert uploaded.event.signed_by == fingerprint_of(key)
+    assert uploaded.event.signing_key is not None
     bad = await packages.post(tenant, apkg("1.0.1"), to="", signature=signed(key, apkg()))
     assert codes(bad) == ["signature_wrong"]
 

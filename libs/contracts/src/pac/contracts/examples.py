@@ -36,6 +36,8 @@ BY_NAME: Final[Mapping[str, Any]] = {
     "object_key": f"packages/{ACCOUNT}/{SHA256}",
     "package_version": "1.4.0",
     "sha256": SHA256,
+    "signed_by": "52c45059f0c72e1d0b8bc9d3975a926039cce80c",
+    "signing_key": "0f2b7d9e41a35c8860de9b7712f4c3a85d6e1f90",
     "size_bytes": 2_048_000,
     "source": "upload",
     # faults

@@ -29,6 +29,8 @@ class PackageUploaded(Event):
     sha256: Sha256
     size_bytes: int
     object_key: str
+    signed_by: str | None = None  # fingerprint of the app's key that its signature was verified with
+    signing_key: str | None = None  # of the key or subkey of it that has signed
 
 
 class PackageSuperseded(Event):
@@ -70,6 +72,8 @@ class PackageSubmitted(Event):
     environment: SealedEnvironment | None = None
     force_overwrite: bool = False
     retry_of: UUID | None = None
+    signed_by: str | None = None  # as of PackageUploaded
+    signing_key: str | None = None
 
 
 class PackageValidated(Event):

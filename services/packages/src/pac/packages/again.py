@@ -229,6 +229,8 @@ async def _submit(tx: Transaction, shelf: Shelf, row: Row[Any], wish: Wish) -> S
         force_overwrite=wish.force_overwrite,
         billable=wish.billable,
         retry_of=wish.retry_of,
+        signed_by=row.signed_by,
+        signing_key=row.signing_key,
     )
     await tx.decide(SUBMISSION, wish.deployment_id, command)
     seconds = await estimated_seconds(tx.connection, row.app_id, no)

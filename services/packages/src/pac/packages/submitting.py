@@ -121,6 +121,8 @@ class Submitting:
                         at=new.created_at,
                         environment=environment,
                         force_overwrite=overwrite,
+                        signed_by=new.signed_by,
+                        signing_key=new.signing_key,
                     )
                     await tx.decide(SUBMISSION, deployment_id, command)
                     await refer_in(tx.connection, new.staging_key, environment.object_key if environment else None)
@@ -162,6 +164,8 @@ class Submitting:
                 size_bytes=new.size_bytes,
                 object_key=new.object_key,
                 at=self.clock(),
+                signed_by=new.signed_by,
+                signing_key=new.signing_key,
             )
             await tx.decide(PACKAGE, new.package_id, command)
             await then(tx.connection)

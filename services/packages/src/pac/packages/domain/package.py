@@ -29,6 +29,8 @@ class Upload:
     size_bytes: int
     object_key: str
     at: datetime
+    signed_by: str | None = None
+    signing_key: str | None = None
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,8 @@ def decide_package(now: OwnPackage, command: PackageCommand) -> Sequence[OwnEven
                     sha256=command.sha256,
                     size_bytes=command.size_bytes,
                     object_key=command.object_key,
+                    signed_by=command.signed_by,
+                    signing_key=command.signing_key,
                 )
             ]
         case Supersede(package_id, account_id, agent_app_id, by_package_id, at):

@@ -52,6 +52,8 @@ class Submit:
     force_overwrite: bool = False
     billable: bool = True
     retry_of: UUID | None = None
+    signed_by: str | None = None
+    signing_key: str | None = None
 
 
 @dataclass(frozen=True)
@@ -153,6 +155,8 @@ def _submitted(command: Submit) -> PackageSubmitted:
         environment=command.environment,
         force_overwrite=command.force_overwrite,
         retry_of=command.retry_of,
+        signed_by=command.signed_by,
+        signing_key=command.signing_key,
     )
 
 
