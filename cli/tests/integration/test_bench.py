@@ -39,12 +39,14 @@ async def bench(folder: Path, *arguments: str) -> asyncio.subprocess.Process:
 
 async def test_results_are_lines_of_json_and_nothing_is_left(folder: Path) -> None:
     tiny = ("--rounds", "1", "--seconds", "0.05", "--events", "300", "-o", "json")
-    process = await bench(folder, "append", "fold", *tiny)
+    process = await bench(folder, "bombs", "append", "fold", *tiny)
     out, err = await asyncio.wait_for(process.communicate(), 100)
     assert process.returncode == 0, err.decode()
     found = [json.loads(line) for line in out.decode().splitlines()]
     assert all(list(one) == FIELDS for one in found)
-    assert [one["name"] for one in found] == ["append.1"] * 2 + ["append.8"] * 3 + ["append.32"] * 2 + ["fold"]
+    names = [one["name"] for one in found]
+    assert names[:2] == ["bombs.milliseconds", "bombs.mebibytes"]
+    assert names[2:] == ["append.1"] * 2 + ["append.8"] * 3 + ["append.32"] * 2 + ["fold"]
     assert len({(one["name"], one["peer"]) for one in found}) == len(found)
     assert all(one["runs"] == 1 and min(one["value"], one["peer_value"], one["ratio"]) > 0 for one in found)
     assert not list(folder.iterdir())

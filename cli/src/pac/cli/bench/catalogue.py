@@ -5,13 +5,16 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from itertools import groupby
 
-from pac.cli.bench import eventstore
+from pac.cli.bench import bombing, eventstore
 from pac.cli.bench.append import append
+from pac.cli.bench.bombing import bombs
+from pac.cli.bench.crawling import slow_bodies
 from pac.cli.bench.deploying import accept, completed, throughput
 from pac.cli.bench.folding import fold, rebuild
 from pac.cli.bench.ground import Ground, Needs, ground
 from pac.cli.bench.measuring import Options, Result
 from pac.cli.bench.relaying import relay
+from pac.cli.bench.remembering import memory
 from pac.cli.bench.scaling import scale
 from pac.cli.bench.uploading import upload
 from pac.cli.local.errors import Expected
@@ -28,6 +31,7 @@ class Benchmark:
 
 
 BENCHMARKS = (
+    Benchmark("bombs", Needs.NOTHING, bombs),
     Benchmark("append", Needs.POSTGRES, append),
     Benchmark("fold", Needs.POSTGRES, fold),
     Benchmark("rebuild", Needs.POSTGRES, rebuild),
@@ -36,6 +40,8 @@ BENCHMARKS = (
     Benchmark("completed", Needs.PAC, completed),
     Benchmark("throughput", Needs.PAC, throughput),
     Benchmark("upload", Needs.PAC, upload),
+    Benchmark("memory", Needs.PAC, memory),
+    Benchmark("slow_bodies", Needs.PAC, slow_bodies),
     Benchmark("scale", Needs.PAC, scale),
 )
 
@@ -48,6 +54,8 @@ def chosen(names: Sequence[str]) -> list[Benchmark]:
     found = [one for one in BENCHMARKS if not names or one.name in names]
     if any(one.run is append for one in found):
         eventstore.check_installed()
+    if any(one.run is bombs for one in found):
+        bombing.check_installed()
     return found
 
 

@@ -28,6 +28,11 @@ GOALS = {
     ("completed.p50.without_storage", "floor"): Goal(2.0, at_most=True),
     ("throughput", "floor"): Goal(0.5),
     ("upload", "aioboto3"): Goal(0.8),
+    ("memory.gateway", "an upload"): Goal(1.1, at_most=True),  # 16 MiB of about 130
+    ("memory.packages", "an upload"): Goal(1.1, at_most=True),
+    ("slow_bodies.p99", "the same"): Goal(2.0, at_most=True),
+    ("bombs.milliseconds", "the limit"): Goal(1.0, at_most=True),
+    ("bombs.mebibytes", "the limit"): Goal(1.0, at_most=True),
     ("scale.10000", "1,000"): Goal(1.1, at_most=True),
     ("scale.100000", "1,000"): Goal(1.1, at_most=True),
 }

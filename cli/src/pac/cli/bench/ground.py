@@ -26,6 +26,7 @@ CREDITS = 1_000_000
 class Needs(Enum):
     """What a benchmark needs to run; what it does not need would only disturb it."""
 
+    NOTHING = "nothing"
     POSTGRES = "postgres"
     KAFKA = "postgres and kafka"
     PAC = "all of pac"
@@ -71,7 +72,8 @@ async def ground(needs: Needs, say: Say, environment: Mapping[str, str] = os.env
             await pac.start()
             yield Ground(pac.stack, pac)
         else:
-            stack = LocalStack(folder, kafka=needs is Needs.KAFKA, s3=False, say=say)
+            database, kafka = needs is not Needs.NOTHING, needs is Needs.KAFKA
+            stack = LocalStack(folder, postgres=database, kafka=kafka, s3=False, say=say)
             ends.push_async_callback(stack.stop)
             await stack.start()
             yield Ground(stack)
