@@ -237,6 +237,21 @@ async def test_a_row_that_was_moved_or_damaged_is_an_error_that_shows_nothing(se
     assert (await served.notifier.vault.values_of(other))["A"].get_secret_value() == CANARY
 
 
+@pytest.mark.parametrize("path", ["", "/A"], ids=["all", "one"])
+async def test_what_can_be_opened_no_more_can_be_deleted(served: "Served", path: str) -> None:
+    app, other = uuid4(), uuid4()
+    for one in (app, other):
+        await served.put(one, "A", CANARY)
+    async with served.notifier.log.transaction(cause=OPERATOR) as tx:
+        await tx.execute(text(DAMAGES["another app's key"]), {"app": app, "other": other})
+    _, body = await served.secrets("GET", app, "?masked=true")
+    assert body["secrets"] == {"A": "***"}, "names are there without the key"
+    status, body = await served.secrets("DELETE", app, path)
+    assert (status, body["version"]) == (200, 2)
+    assert await values(served, app) == {}
+    assert [one.names for one in await changes(served, app)] == [("A",), ("A",)]
+
+
 async def test_what_the_tables_and_the_log_say_is_compared(served: "Served") -> None:
     app, log = uuid4(), served.notifier.log
     await served.put(app, "A", CANARY)

@@ -14,13 +14,14 @@ from pac.contracts.bodies.secrets import SECRETS_MAX, VALUE_MAX_BYTES, PutSecret
 from pac.contracts.runtime_notifier import SecretsChanged
 from pac.runtime_notifier.secrets.book import KEPT_VERSIONS, Book, Entry
 from pac.runtime_notifier.secrets.domain import SECRETS, ChangeSecrets
-from pac.runtime_notifier.secrets.envelope import DataKey, Place
+from pac.runtime_notifier.secrets.envelope import DataKey, KeyRing, Place
 from pac.servicekit.requests import details_of
 from pac.testkit.given import given
 
 NOON = datetime(2026, 11, 25, 12, tzinfo=UTC)
 ACCOUNT, APP = UUID(int=1), UUID(int=2)
 KEY = DataKey(bytes(32))
+RING = KeyRing("a", {"a": bytes(32)})
 CANARY = "hunter22"
 
 
@@ -49,13 +50,17 @@ def entry(name: str, value: str, version: int, until: int | None = None) -> Entr
     return Entry(place, until, KEY.seal(place, SecretStr(value)), "key-1", NOON)
 
 
+def book_at(version: int, *entries: Entry) -> Book:
+    return Book(APP, RING, version, RING.wrap(APP, KEY), entries)
+
+
 def plain(book: Book, version: int | None = None) -> dict[str, str]:
     return {name: value.get_secret_value() for name, value in book.values(version).items()}
 
 
 def test_a_version_is_what_was_in_force_then() -> None:
     entries = (entry("A", "1", 1, until=3), entry("A", "3", 3), entry("B", "2", 2, until=4))
-    book = Book(APP, 4, KEY, entries)
+    book = book_at(4, *entries)
     assert plain(book, 0) == {}
     assert plain(book, 1) == {"A": "1"}
     assert plain(book, 2) == {"A": "1", "B": "2"}
@@ -66,13 +71,13 @@ def test_a_version_is_what_was_in_force_then() -> None:
 
 @given_any(st.integers(0, 100))
 def test_so_many_versions_can_be_restored(version: int) -> None:
-    oldest = Book(APP, version).oldest
+    oldest = book_at(version).oldest
     assert oldest >= 0
     assert version - oldest == min(version, KEPT_VERSIONS)
 
 
 def test_no_repr_shows_a_value_or_its_ciphertext() -> None:
-    book = Book(APP, 1, KEY, (entry("A", CANARY, 1),))
+    book = book_at(1, entry("A", CANARY, 1))
     shown = repr(book) + repr(book.values())
     assert CANARY not in shown
     assert repr(book.entries[0].sealed) not in shown

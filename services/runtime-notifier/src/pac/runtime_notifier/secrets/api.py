@@ -27,7 +27,7 @@ from pac.contracts.bodies.secrets import (
 from pac.contracts.errors import ErrorCode, Refused
 from pac.runtime_notifier.environments import Values
 from pac.runtime_notifier.secrets.book import Book, Entry
-from pac.runtime_notifier.secrets.vault import Owner, Plan, Saved, Vault
+from pac.runtime_notifier.secrets.vault import Owner, Plan, Saved, Then, Vault, Which
 from pac.servicekit.clock import Clock
 from pac.servicekit.http import account_and_app, body_in, cause_of, flag_in, reply
 from pac.servicekit.idempotency import attempt_of
@@ -67,17 +67,17 @@ class Api:
     async def delete_secret(self, request: web.Request) -> web.Response:
         name = name_in(request)
 
-        def without(book: Book) -> Values:
-            values = dict(book.values())
-            if name not in values:
+        def only(book: Book) -> frozenset[str]:
+            if name not in book.names:
                 raise Refused(ErrorCode.NOT_FOUND, NOT_FOUND)
-            del values[name]
-            return values
+            return frozenset({name})
 
-        return await self._change(request, without, lambda saved: SecretSavedReply(key=name, version=saved.version))
+        return await self._remove(request, only, lambda saved: SecretSavedReply(key=name, version=saved.version))
 
     async def delete_secrets(self, request: web.Request) -> web.Response:
-        return await self._change(request, lambda _: {}, lambda saved: SecretsDeletedReply(version=saved.version))
+        return await self._remove(
+            request, lambda book: book.names, lambda saved: SecretsDeletedReply(version=saved.version)
+        )
 
     async def get_versions(self, request: web.Request) -> web.Response:
         owner = owner_of(request)
@@ -99,11 +99,21 @@ class Api:
         return await self._change(request, as_then, _all_saved)
 
     async def _change(self, request: web.Request, plan: Plan, told: Callable[[Saved], Reply]) -> web.Response:
-        async def keep(connection: AsyncConnection, saved: Saved) -> None:
-            await attempt_of(request).answer_in(connection, reply(told(saved)))
+        owner, cause, then = owner_of(request), cause_of(request), kept(request, told)
+        return reply(told(await self.vault.change(owner, plan, cause=cause, at=self.clock(), then=then)))
 
-        owner, cause = owner_of(request), cause_of(request)
-        return reply(told(await self.vault.change(owner, plan, cause=cause, at=self.clock(), then=keep)))
+    async def _remove(self, request: web.Request, which: Which, told: Callable[[Saved], Reply]) -> web.Response:
+        owner, cause, then = owner_of(request), cause_of(request), kept(request, told)
+        return reply(told(await self.vault.remove(owner, which, cause=cause, at=self.clock(), then=then)))
+
+
+def kept(request: web.Request, told: Callable[[Saved], Reply]) -> Then:
+    """The answer, for another attempt of the same request."""
+
+    async def keep(connection: AsyncConnection, saved: Saved) -> None:
+        await attempt_of(request).answer_in(connection, reply(told(saved)))
+
+    return keep
 
 
 def owner_of(request: web.Request) -> Owner:

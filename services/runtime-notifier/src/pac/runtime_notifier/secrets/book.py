@@ -1,8 +1,12 @@
-"""One app's secrets as they lie in the database, with the key that opens them: now, and at the versions still kept."""
+"""One app's secrets as they lie in the database, with the key that opens them: now, and at the versions still kept.
+
+The key is unwrapped when a value is asked for: names and versions are there without it.
+"""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 from typing import Final
 from uuid import UUID
 
@@ -33,12 +37,19 @@ class Entry:
 
 @dataclass(frozen=True)
 class Book:
-    """`key` is None, and nothing is there, before the app has had its first secret."""
+    """`wrapped` is None, and nothing is there, before the app has had its first secret."""
 
     app_id: UUID
+    ring: KeyRing
     version: int = 0
-    key: DataKey | None = None
+    wrapped: Wrapped | None = None
     entries: tuple[Entry, ...] = ()
+
+    @cached_property
+    def key(self) -> DataKey:
+        """Raises Unreadable if it cannot be unwrapped."""
+        assert self.wrapped is not None, "entries are written with a key"
+        return self.ring.unwrap(self.wrapped)
 
     @property
     def oldest(self) -> int:
@@ -48,6 +59,10 @@ class Book:
     @property
     def in_force(self) -> tuple[Entry, ...]:
         return tuple(entry for entry in self.entries if entry.until is None)
+
+    @property
+    def names(self) -> frozenset[str]:
+        return frozenset(entry.place.name for entry in self.in_force)
 
     def values(self, version: int | None = None) -> Values:
         """Of the version in force, or of one that is kept. Raises Unreadable."""
@@ -62,22 +77,21 @@ class Book:
         return {entry.place.name: self._open(entry) for entry in entries}
 
     def _open(self, entry: Entry) -> SecretStr:
-        assert self.key is not None, "entries are written with a key"
         return self.key.open(entry.place, entry.sealed)
 
 
 async def book_of(connection: AsyncConnection, ring: KeyRing, app_id: UUID) -> Book:
-    """One statement, so what it shows is of one moment. Raises Unreadable if the app's key cannot be unwrapped."""
+    """One statement, so what it shows is of one moment."""
     columns = (VAULTS.c.version.label("now"), VAULTS.c.kek_id, VAULTS.c.wrapped_key, SECRETS)
     joined = VAULTS.outerjoin(SECRETS, SECRETS.c.app_id == VAULTS.c.app_id)
     statement = select(*columns).select_from(joined).where(VAULTS.c.app_id == app_id).order_by(SECRETS.c.name)
     rows = (await connection.execute(statement)).all()
     if not rows:
-        return Book(app_id)
-    key = ring.unwrap(Wrapped(app_id, rows[0].kek_id, rows[0].wrapped_key))
+        return Book(app_id, ring)
+    wrapped = Wrapped(app_id, rows[0].kek_id, rows[0].wrapped_key)
     entries = tuple(
         Entry(Place(app_id, row.name, row.version), row.until, row.sealed, row.set_by, row.set_at)
         for row in rows
         if row.name is not None
     )
-    return Book(app_id, rows[0].now, key, entries)
+    return Book(app_id, ring, rows[0].now, wrapped, entries)

@@ -1,7 +1,7 @@
 """Reads and changes stored secrets. A change is one transaction: sealed values, versions, and the names in the log."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 from uuid import UUID
@@ -27,6 +27,7 @@ SELECT version, at, metadata->>'actor' AS actor, data->'names' AS names FROM log
 WHERE stream = :stream AND version >= :oldest ORDER BY version DESC
 """)
 Plan = Callable[[Book], Values]
+Which = Callable[[Book], frozenset[str]]
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,14 @@ class Saved:
 
 
 Then = Callable[[AsyncConnection, Saved], Awaitable[None]]
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Names that change, and of those that are not removed the new values."""
+
+    names: frozenset[str]
+    values: Values
 
 
 @dataclass(frozen=True)
@@ -98,20 +107,36 @@ class Vault:
         Where nothing differs nothing is written. Raises what `plan` raises; Refused for a deleted app and past the
         limits; Unreadable.
         """
+
+        def differing(book: Book) -> Difference:
+            before, wanted = book.values(), plan(book)
+            _within_limits(wanted)
+            names = frozenset(name for name in {**before, **wanted} if before.get(name) != wanted.get(name))
+            return Difference(names, {name: wanted[name] for name in names & wanted.keys()})
+
+        return await self._change(owner, differing, cause=cause, at=at, then=then)
+
+    async def remove(self, owner: Owner, which: Which, *, cause: Cause, at: datetime, then: Then) -> Saved:
+        """Removes the names that `which` gives of those in force, without opening any: it needs no key.
+
+        Raises what `which` raises; Refused for a deleted app.
+        """
+        return await self._change(owner, lambda book: Difference(which(book), {}), cause=cause, at=at, then=then)
+
+    async def _change(
+        self, owner: Owner, differing: Callable[[Book], Difference], *, cause: Cause, at: datetime, then: Then
+    ) -> Saved:
         stream = CHANGES.stream(owner.app_id)
         async with self.log.transaction(stream, cause=cause, locks=lock_of(owner.app_id)) as tx:
             await _not_deleted(tx, owner.app_id)
             book = await book_of(tx.connection, self.ring, owner.app_id)
-            before, wanted = book.values(), plan(book)
-            _within_limits(wanted)
-            names = frozenset(name for name in {**before, **wanted} if before.get(name) != wanted.get(name))
-            command = ChangeSecrets(owner.account_id, owner.app_id, names, at)
+            difference = differing(book)
+            command = ChangeSecrets(owner.account_id, owner.app_id, difference.names, at)
             events = CHANGES.decide(Changes(book.version), command)
             if events:
                 await tx.append(stream, events, expected_version=book.version)
-                changed = {name: wanted[name] for name in names & wanted.keys()}
-                await self._write(tx, book, names, changed, by=cause.actor, at=at)
-            saved = Saved(book.version + len(events), len(wanted))
+                await self._write(tx, book, difference, by=cause.actor, at=at)
+            saved = Saved(book.version + len(events), len((book.names - difference.names) | difference.values.keys()))
             await then(tx.connection, saved)
         return saved
 
@@ -120,28 +145,27 @@ class Vault:
         for table in (SECRETS, VAULTS):
             await tx.execute(delete(table).where(table.c.app_id == app_id))
 
-    async def _write(
-        self, tx: Transaction, book: Book, names: frozenset[str], changed: Values, *, by: str, at: datetime
-    ) -> None:
+    async def _write(self, tx: Transaction, book: Book, difference: Difference, *, by: str, at: datetime) -> None:
         version, app_id = book.version + 1, book.app_id
-        key = await self._moved(tx, book, version)
-        ends = update(SECRETS).where(SECRETS.c.app_id == app_id, SECRETS.c.name.in_(names), SECRETS.c.until.is_(None))
+        moved = await self._moved(tx, book, version)
+        mine = SECRETS.c.app_id == app_id
+        ends = update(SECRETS).where(mine, SECRETS.c.name.in_(difference.names), SECRETS.c.until.is_(None))
         await tx.execute(ends.values(until=version))
-        if rows := [_row(key, Place(app_id, name, version), value, by, at) for name, value in changed.items()]:
+        values = difference.values.items()
+        if rows := [_row(moved.key, Place(app_id, name, version), value, by, at) for name, value in values]:
             await tx.execute(insert(SECRETS), rows)
         past = SECRETS.c.until <= version - KEPT_VERSIONS
-        await tx.execute(delete(SECRETS).where(SECRETS.c.app_id == app_id, past))
+        await tx.execute(delete(SECRETS).where(mine, past))
 
-    async def _moved(self, tx: Transaction, book: Book, version: int) -> DataKey:
-        """The app's key, made with its first secret; its vault is at `version` from now on."""
-        if book.key is not None:
+    async def _moved(self, tx: Transaction, book: Book, version: int) -> Book:
+        """The app's vault is at `version` from now on; its key is made with its first secret."""
+        if book.wrapped is not None:
             await tx.execute(update(VAULTS).where(VAULTS.c.app_id == book.app_id).values(version=version))
-            return book.key
-        key = DataKey.new()
-        wrapped = self.ring.wrap(book.app_id, key)
+            return book
+        wrapped = self.ring.wrap(book.app_id, DataKey.new())
         row = {"app_id": book.app_id, "version": version, "kek_id": wrapped.kek_id, "wrapped_key": wrapped.sealed}
         await tx.execute(insert(VAULTS).values(row))
-        return key
+        return replace(book, wrapped=wrapped)
 
 
 def _row(key: DataKey, place: Place, value: SecretStr, by: str, at: datetime) -> Mapping[str, object]:
