@@ -66,6 +66,9 @@ check: setup ## format, lint, types, who imports whom, generated files
 	$(RUN) python -m pac.contracts.schemas --check libs/contracts/schemas
 	$(RUN) python -m pac.contracts.asyncapi --check libs/contracts/asyncapi.json
 	$(RUN) python -m pac.contracts.error_reference --check docs/reference/errors.md
+	$(RUN) python -m pac.testkit.settings_reference --check docs/reference/settings.md
+	$(RUN) python -m pac.testkit.cli_reference --check docs/reference/cli.md
+	$(RUN) python -m pac.testkit.event_reference --check docs/reference/events.md
 	$(RUN) python -m pac.gateway.openapi --check
 	$(RUN) python -m pac.contracts.compatibility libs/contracts/released
 	$(RUN) python -m pac.testkit.holds --check
@@ -83,6 +86,9 @@ generate: setup ## write the generated files again
 	$(RUN) python -m pac.contracts.schemas libs/contracts/schemas
 	$(RUN) python -m pac.contracts.asyncapi libs/contracts/asyncapi.json
 	$(RUN) python -m pac.contracts.error_reference docs/reference/errors.md
+	$(RUN) python -m pac.testkit.settings_reference docs/reference/settings.md
+	$(RUN) python -m pac.testkit.cli_reference docs/reference/cli.md
+	$(RUN) python -m pac.testkit.event_reference docs/reference/events.md
 	$(RUN) python -m pac.gateway.openapi
 	$(RUN) python -m pac.contracts.golden libs/contracts/golden
 	$(RUN) python -m pac.testkit.golden $(wildcard services/*/tests/golden)

@@ -12,6 +12,7 @@ from typing import Annotated, Any, ClassVar, Literal, TypeVar, get_args
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, AliasChoices, Field, SecretBytes, SecretStr, ValidationError
+from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 from pydantic_settings.sources import EnvSettingsSource
 
@@ -125,9 +126,12 @@ def _is_secret(annotation: Any) -> bool:
     return annotation in {SecretStr, SecretBytes} or any(_is_secret(inner) for inner in get_args(annotation))
 
 
+def is_secret_field(info: FieldInfo) -> bool:
+    return _is_secret(info.annotation) or any(map(_is_secret, info.metadata))
+
+
 def _secret_fields(settings: type[BaseSettings]) -> set[str]:
-    fields = settings.model_fields.items()
-    return {name for name, info in fields if _is_secret(info.annotation) or any(map(_is_secret, info.metadata))}
+    return {name for name, info in settings.model_fields.items() if is_secret_field(info)}
 
 
 def variables_of(settings: type[BaseSettings]) -> dict[str, str]:
