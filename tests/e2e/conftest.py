@@ -25,6 +25,7 @@ async def issuer() -> AsyncIterator[Issuer]:
 
 @pytest.fixture(scope="session")
 async def pac(tmp_path_factory: pytest.TempPathFactory, issuer: Issuer) -> AsyncIterator[Pac]:
+    folder = tmp_path_factory.mktemp("pac")
     environment = {
         # All ask from one address, and thousands of made-up requests come without a key that counts.
         "GATEWAY_REFUSED_REQUESTS_PER_SECOND": "10000",
@@ -32,11 +33,12 @@ async def pac(tmp_path_factory: pytest.TempPathFactory, issuer: Issuer) -> Async
         "GATEWAY_SUPABASE_ISSUER": issuer.url,
         "GATEWAY_SUPABASE_JWKS_URL": issuer.jwks_url,
         "GATEWAY_PORT": str(free_port()),
+        "PAC_TRACES_FILE": str(folder / "traces.jsonl"),
         "LOCAL_RUNTIME_BASE_ENVIRONMENT": "T_*",
         "T_FROM": "base",
         "T_BASE": "base",
     }
-    async with pac_up(tmp_path_factory.mktemp("pac") / "state", environment=environment) as running:
+    async with pac_up(folder / "state", environment=environment) as running:
         yield replace(running, watch=as_described)
 
 

@@ -21,6 +21,7 @@ from pac.eventlog.metrics import APPENDED
 from pac.eventlog.reading import BACKLOG, CLUSTER, END, EVENTS, HISTORY, MOVE_OVER, READ, WATERMARK, position_of
 from pac.eventlog.record import envelope_from, placed_from
 from pac.eventlog.together import AnyCause, Call, Together
+from pac.eventlog.tracing import traced
 from pac.eventlog.transaction import LOAD, SEEN, Opening, Transaction, begin, folded
 from pac.eventlog.types import (
     AlreadySeen,
@@ -80,14 +81,16 @@ class EventLog:
         Raises what `decide` raises; AlreadySeen for an old message; LogUnavailable, after which it is not known
         whether it happened: doing it again is harmless with a message or with a decider that knows its news.
         """
-        for attempt in range(ATTEMPTS):
-            call = Call(decider, decider.stream(stream_id), command, cause, then, locks)
-            try:
-                return await self._together.execute(call)
-            except Conflict:
-                if attempt == ATTEMPTS - 1:
-                    raise
-                await asyncio.sleep(random.uniform(0, 0.002 * 2**attempt))  # noqa: S311 - spreads, hides nothing
+        stream = decider.stream(stream_id)
+        with traced(f"execute {type(command).__name__}", cause.traceparent, stream=stream) as here:
+            for attempt in range(ATTEMPTS):
+                call = Call(decider, stream, command, cause.within(here.traceparent), then, locks)
+                try:
+                    return await self._together.execute(call)
+                except Conflict:
+                    if attempt == ATTEMPTS - 1:
+                        raise
+                    await asyncio.sleep(random.uniform(0, 0.002 * 2**attempt))  # noqa: S311 - spreads, hides nothing
         raise AssertionError("unreachable")
 
     @asynccontextmanager
@@ -95,14 +98,15 @@ class EventLog:
         self, *streams: str, cause: AnyCause, locks: Sequence[str] = ()
     ) -> AsyncIterator[Transaction]:
         """Streams and locks are taken first, sorted; then the inbox row if the cause is a message; commit at exit."""
-        async with self._opened((cause,)) as (tx,):
-            (found,) = await begin([Opening(tx, streams, locks)])
-            if isinstance(found, Exception):
-                raise found
-            yield tx
-            reach("transaction.before_commit")
-            await tx.commit()
-            reach("transaction.after_commit")
+        with traced("transaction", cause.traceparent) as here:
+            async with self._opened((cause.within(here.traceparent),)) as (tx,):
+                (found,) = await begin([Opening(tx, streams, locks)])
+                if isinstance(found, Exception):
+                    raise found
+                yield tx
+                reach("transaction.before_commit")
+                await tx.commit()
+                reach("transaction.after_commit")
 
     @asynccontextmanager
     async def _opened(self, causes: Sequence[AnyCause]) -> AsyncIterator[list[Transaction]]:

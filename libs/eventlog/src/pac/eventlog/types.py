@@ -1,7 +1,7 @@
 """The words of the event log that pure code may use: deciders, what they were told, and how they say no."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Generic, NamedTuple, TypeVar
 from uuid import UUID
 
@@ -62,6 +62,10 @@ class Cause:
     causation_id: UUID | None = None
     traceparent: str | None = None
 
+    def within(self, traceparent: str | None) -> "Cause":
+        """The same cause, in a span of its trace."""
+        return self if traceparent == self.traceparent else replace(self, traceparent=traceparent)
+
 
 @dataclass
 class Hearing:
@@ -87,6 +91,16 @@ class Message(Generic[E_co]):
     def cause(self) -> Cause:
         told = self.envelope
         return Cause(told.actor, told.correlation_id, told.id, told.traceparent)
+
+    @property
+    def traceparent(self) -> str | None:
+        return self.envelope.traceparent
+
+    def within(self, traceparent: str | None) -> "Message[E_co]":
+        """The same message, in a span of its trace."""
+        if traceparent == self.traceparent:
+            return self
+        return replace(self, envelope=replace(self.envelope, traceparent=traceparent))
 
 
 @dataclass(frozen=True)

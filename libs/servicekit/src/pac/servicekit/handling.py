@@ -10,10 +10,11 @@ from typing import Any, Final, Protocol, get_args, get_type_hints
 import structlog
 from pydantic import TypeAdapter, ValidationError
 
-from pac.contracts.envelope import NotAnEvent, attributes_of, from_kafka
+from pac.contracts.envelope import Envelope, NotAnEvent, attributes_of, from_kafka
 from pac.contracts.topics import ServiceName
 from pac.contracts.upcasting import NewerThanKnown
 from pac.eventlog import AlreadySeen, Conflict, EventLog, Hearing, Message, Raw, TooEarly
+from pac.eventlog.tracing import SpanKind, traced
 from pac.servicekit.metrics import Metrics
 from pac.servicekit.passing import Passed, Passing
 
@@ -196,27 +197,33 @@ class Handling:
 
     async def _attempt(self, raw: Raw, message: Message[Any], without_effect: WithoutEffect) -> bool:
         """Whether it had an effect; `without_effect` is asked to see to the inbox of one that had none."""
-        handle, _ = self.handlers[raw.topic]
         envelope = message.envelope
-        with structlog.contextvars.bound_contextvars(
-            event_id=str(envelope.id), stream=envelope.stream, traceparent=envelope.traceparent or ""
+        told = {"event_id": str(envelope.id), "stream": envelope.stream}
+        with (
+            traced(f"hear {envelope.event.type}", envelope.traceparent, kind=SpanKind.CONSUMER, **told) as here,
+            structlog.contextvars.bound_contextvars(**told, **_named(envelope), traceparent=here.traceparent or ""),
         ):
-            for races_lost in range(RACES_LOST + 1):
-                try:
-                    async with asyncio.timeout(self.handler_timeout_seconds):
-                        await handle(message)
-                        if not message.hearing.is_recorded:
-                            await without_effect(raw, message)
-                            return False
-                except AlreadySeen:
-                    pass
-                except Conflict:
-                    if races_lost == RACES_LOST:
-                        raise
-                    await asyncio.sleep(random.uniform(0, 0.01 * 2**races_lost))  # noqa: S311 - spreads, hides nothing
-                    continue
-                self.passing.forget(envelope)
-                return True
+            message = message.within(here.traceparent)
+            return await self._handled(raw, message, without_effect)
+
+    async def _handled(self, raw: Raw, message: Message[Any], without_effect: WithoutEffect) -> bool:
+        handle, _ = self.handlers[raw.topic]
+        for races_lost in range(RACES_LOST + 1):
+            try:
+                async with asyncio.timeout(self.handler_timeout_seconds):
+                    await handle(message)
+                    if not message.hearing.is_recorded:
+                        await without_effect(raw, message)
+                        return False
+            except AlreadySeen:
+                pass
+            except Conflict:
+                if races_lost == RACES_LOST:
+                    raise
+                await asyncio.sleep(random.uniform(0, 0.01 * 2**races_lost))  # noqa: S311 - spreads, hides nothing
+                continue
+            self.passing.forget(message.envelope)
+            return True
         raise AssertionError("unreachable")
 
     async def _note(self, raw: Raw, message: Message[Any]) -> None:
@@ -262,6 +269,12 @@ def place_of(raw: Raw) -> tuple[str, str, int] | None:
         return told["ce_source"], told["ce_subject"], int(told["ce_sequence"])
     except (KeyError, ValueError):
         return None
+
+
+def _named(envelope: Envelope[Any]) -> dict[str, str]:
+    """The deployment that an event is about, for the log's lines."""
+    deployment_id = getattr(envelope.event, "deployment_id", None)
+    return {} if deployment_id is None else {"deployment_id": str(deployment_id)}
 
 
 def _told(bad: Exception) -> str:

@@ -14,6 +14,7 @@ from aiohttp.typedefs import Middleware
 
 from pac.contracts.errors import ErrorCode, Refused
 from pac.contracts.identity import IDENTITY_HEADER, REQUEST_ID_HEADER, Caller
+from pac.eventlog.tracing import SpanKind, traced
 from pac.servicekit.answers import Failure, error_response, reply
 from pac.servicekit.idempotency import Idempotency, Replayed
 from pac.servicekit.identity import IdentityVerifier, NotIdentified
@@ -24,6 +25,7 @@ from pac.servicekit.requests import (
     CALLER,
     REQUEST_ID,
     STOPPING,
+    TRACEPARENT,
     Page,
     account_and_app,
     body_bytes,
@@ -37,6 +39,7 @@ from pac.servicekit.requests import (
     page_in,
     request_id_of,
     stopping_of,
+    traceparent_in,
     uuid_in,
 )
 
@@ -108,21 +111,25 @@ def _observing(metrics: Metrics) -> Middleware:
         request[REQUEST_ID] = came if _REQUEST_ID_FORM.fullmatch(came) else str(uuid.uuid4())
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(request_id=request[REQUEST_ID])
-        if traceparent := request.headers.get("traceparent"):
-            structlog.contextvars.bind_contextvars(traceparent=traceparent)
+        route = _route_of(request)
+        method = request.method if request.method in _METHODS else "OTHER"
         if deployment_id := request.match_info.get("deployment_id"):
             structlog.contextvars.bind_contextvars(deployment_id=deployment_id)
         began, status = time.perf_counter(), CLIENT_GONE
-        try:
-            response = await handler(request)
-            status = response.status if not _gone(request) else CLIENT_GONE
-        finally:
-            seconds = time.perf_counter() - began
-            route = _route_of(request)
-            method = request.method if request.method in _METHODS else "OTHER"
-            metrics.http_seconds.labels(route, method, str(status)).observe(seconds)
-            line = logger.debug if route == "unmatched" else logger.info
-            line("request_answered", method=method, route=route, status=status, seconds=round(seconds, 4))
+        told = {"http_route": route, "request_id": request[REQUEST_ID]}
+        with traced(f"{method} {route}", traceparent_in(request), kind=SpanKind.SERVER, **told) as here:
+            if here.traceparent is not None:
+                request[TRACEPARENT] = here.traceparent
+                structlog.contextvars.bind_contextvars(traceparent=here.traceparent)
+            try:
+                response = await handler(request)
+                status = response.status if not _gone(request) else CLIENT_GONE
+            finally:
+                seconds = time.perf_counter() - began
+                here.span.set_attribute("http.response.status_code", status)
+                metrics.http_seconds.labels(route, method, str(status)).observe(seconds)
+                line = logger.debug if route == "unmatched" else logger.info
+                line("request_answered", method=method, route=route, status=status, seconds=round(seconds, 4))
         return response
 
     return observe

@@ -20,12 +20,14 @@ from pac.eventlog.types import Cause
 M = TypeVar("M", bound=BaseModel)
 CALLER = web.RequestKey("caller", Caller)
 REQUEST_ID = web.RequestKey("request_id", str)
+TRACEPARENT = web.RequestKey("traceparent", str)  # not there where nobody traces
 ANSWER_HEADERS = web.RequestKey("answer_headers", dict[str, str])  # of whatever is answered, errors too
 BODY = web.RequestKey("body", bytes)
 CONTINUED = web.RequestKey("continued", bool)
 BODY_LIMITS = web.AppKey("body_limits", tuple[int, float])
 STOPPING = web.AppKey("stopping", asyncio.Event)
 CURSOR_MAX_CHARACTERS = 1024
+_TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.IGNORECASE)
 
 
@@ -46,12 +48,19 @@ def cause_of(request: web.Request) -> Cause:
     """Who and which request, as it is recorded with every event. The correlation is the request's id, as a UUID."""
     request_id = request[REQUEST_ID]
     correlation = UUID(request_id) if _UUID.fullmatch(request_id) else uuid5(NAMESPACE_URL, f"pac:{request_id}")
-    traceparent = request.headers.get("traceparent")
-    return Cause(caller_of(request).actor, correlation, None, traceparent if _traced(traceparent) else None)
+    return Cause(caller_of(request).actor, correlation, None, traceparent_of(request))
 
 
-def _traced(traceparent: str | None) -> bool:
-    return bool(traceparent and re.fullmatch(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}", traceparent))
+def traceparent_of(request: web.Request) -> str | None:
+    """What the request's effects name as their parent (W3C Trace Context): our span of it, or the caller's own."""
+    ours: str | None = request.get(TRACEPARENT)
+    return ours or traceparent_in(request)
+
+
+def traceparent_in(request: web.Request) -> str | None:
+    """The caller's; None if it is not of the standard's form."""
+    told = request.headers.get("traceparent", "")
+    return told if _TRACEPARENT.fullmatch(told) else None
 
 
 def stopping_of(request: web.Request) -> asyncio.Event:

@@ -28,6 +28,7 @@ from pac.servicekit.metrics import Sample
 from pac.servicekit.service import Service
 from pac.servicekit.settings import InvalidSettings
 from pac.servicekit.supervision import Reader, Supervisor
+from pac.servicekit.telemetry import traces_sent
 
 logger = structlog.get_logger(__name__)
 # Parts of the ten seconds that an orchestrator gives us.
@@ -240,11 +241,12 @@ async def main(build: Callable[[], Service]) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, running.stopping.set)
-    try:
-        async with running.serve():
-            await running.stopping.wait()
-    except StoppedEarly:
-        logger.info("service_stopped_before_it_was_ready")
+    with traces_sent(service.name.value, settings):
+        try:
+            async with running.serve():
+                await running.stopping.wait()
+        except StoppedEarly:
+            logger.info("service_stopped_before_it_was_ready")
     logger.info("service_stopped")
 
 

@@ -104,6 +104,8 @@ class ServiceSettings(KafkaSettings):
     identity_public_key: PublicKeys | None = Field(default=None, validation_alias="GATEWAY_IDENTITY_PUBLIC_KEY")
     log_format: Literal["json", "console"] = Field(default="json", validation_alias="PAC_LOG_FORMAT")
     log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", validation_alias="PAC_LOG_LEVEL")
+    traces_endpoint: str | None = Field(default=None, validation_alias="OTEL_EXPORTER_OTLP_ENDPOINT")
+    traces_file: Path | None = Field(default=None, validation_alias="PAC_TRACES_FILE")  # a line of JSON per span
     pool_size: int = Field(default=10, ge=1, le=200)
     proof_key: Key32 | None = None  # the seed (Ed25519) that signs what this service says in proofs
     proof_retired_public_keys: PublicKeys | None = None  # of seeds used before: older proofs still name them

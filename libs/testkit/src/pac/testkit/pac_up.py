@@ -131,6 +131,7 @@ class Pac:
         file_first: bool = True,
         key: str | None = None,
         signature: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
         **fields: str,
     ) -> Answer:
         """POST …/packages/deploy, parts in the order of the specification's curl, or of the real client."""
@@ -145,8 +146,9 @@ class Pac:
                 form.add_field("file", file, filename="agent.apkg")
             if signature is not None:
                 form.add_field("signature", signature, filename="agent.apkg.sig")
-            path, headers = f"/api/agent-apps/{tenant.app_id}/packages/deploy", {"Idempotency-Key": key} if key else {}
-            return await self.call("POST", path, tenant.key, data=form, headers=headers)
+            path = f"/api/agent-apps/{tenant.app_id}/packages/deploy"
+            sent = {**({"Idempotency-Key": key} if key else {}), **(headers or {})}
+            return await self.call("POST", path, tenant.key, data=form, headers=sent)
 
     async def ended(self, deployment: str, key: str, *, patience: float = PATIENCE_SECONDS) -> Json:
         """The deployment once it is completed or failed. Every answer on the way must be a 200."""

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field
 from typing import Self
 
@@ -14,10 +14,11 @@ from yarl import URL
 from pac.contracts.errors import ErrorCode, Refused
 from pac.contracts.identity import Caller
 from pac.contracts.topics import ServiceName
+from pac.eventlog.tracing import SpanKind, Traced, traced
 from pac.gateway.headers import to_client, to_service, to_service_for_itself
 from pac.gateway.instances import Instances
 from pac.servicekit.identity import IdentitySigner
-from pac.servicekit.requests import let_body_come, request_id_of, stopping_of
+from pac.servicekit.requests import let_body_come, request_id_of, stopping_of, traceparent_of
 
 logger = structlog.get_logger(__name__)
 WATCH_SECONDS = 0.25  # how soon the end of a client that has sent everything is noticed
@@ -131,18 +132,20 @@ class Upstreams:
         if EVENT_STREAM in request.headers.get(hdrs.ACCEPT, ""):
             session = self._streams
         assert session is not None, "used outside of its context"
-        return await session.request(
-            request.method,
-            _at(url, path),
-            headers=to_service(
-                request.headers,
-                identity=self._identity(request, to, caller, request.method, path),
-                request_id=request_id_of(request),
-            ),
-            data=upload.chunks() if request.can_read_body else None,
-            expect100=_expects(request) and request.can_read_body,
-            allow_redirects=False,
-        )
+        with _asking(request, to) as here:
+            return await session.request(
+                request.method,
+                _at(url, path),
+                headers=to_service(
+                    request.headers,
+                    identity=self._identity(request, to, caller, request.method, path),
+                    request_id=request_id_of(request),
+                    traceparent=here.traceparent,
+                ),
+                data=upload.chunks() if request.can_read_body else None,
+                expect100=_expects(request) and request.can_read_body,
+                allow_redirects=False,
+            )
 
     async def fetch(
         self,
@@ -157,13 +160,16 @@ class Upstreams:
         """A GET whose small answer is wanted whole. OSError when the service gives none in time."""
         request_id = request_id_of(request)
         identity = self._identity(request, to, caller, hdrs.METH_GET, path)
-        headers = to_service_for_itself(request.headers, identity=identity, request_id=request_id)
         instances, fault, url = self.instances[to], "", ""
         try:
             async with asyncio.timeout(timeout_seconds):
                 for url in instances.in_turn():
                     try:
-                        return await self._read(_at(url, path), headers, request_id, max_bytes)
+                        with _asking(request, to) as here:
+                            headers = to_service_for_itself(
+                                request.headers, identity=identity, request_id=request_id, traceparent=here.traceparent
+                            )
+                            return await self._read(_at(url, path), headers, request_id, max_bytes)
                     except aiohttp.ClientError as away:
                         instances.was_away(url)
                         fault = type(away).__name__
@@ -215,6 +221,11 @@ async def whole(answer: aiohttp.ClientResponse, max_bytes: int = ANSWER_MAX_BYTE
         if len(body) > max_bytes:
             raise ConnectionAbortedError("a service answered more than expected")
     return bytes(body)
+
+
+def _asking(request: web.Request, to: ServiceName) -> AbstractContextManager[Traced]:
+    """The span of one question to a service, until the head of its answer."""
+    return traced(f"ask {to.value}", traceparent_of(request), kind=SpanKind.CLIENT, request_id=request_id_of(request))
 
 
 def _at(url: str, path: str) -> URL:

@@ -27,17 +27,23 @@ _NOT_TO_CLIENTS = frozenset({"content-length", "server"})  # the first is set on
 _OURS = ("pac-", "x-forwarded-", REQUEST_ID_HEADER.lower())
 
 
-def to_service(headers: Mapping[str, str], *, identity: str, request_id: str) -> CIMultiDict[str]:
+def to_service(
+    headers: Mapping[str, str], *, identity: str, request_id: str, traceparent: str | None = None
+) -> CIMultiDict[str]:
     sent = _crossing(headers, _NOT_TO_SERVICES)
+    if traceparent is not None:
+        sent["traceparent"] = traceparent
     sent[IDENTITY_HEADER] = identity
     sent[REQUEST_ID_HEADER] = request_id
     return sent
 
 
-def to_service_for_itself(headers: Mapping[str, str], *, identity: str, request_id: str) -> CIMultiDict[str]:
+def to_service_for_itself(
+    headers: Mapping[str, str], *, identity: str, request_id: str, traceparent: str | None = None
+) -> CIMultiDict[str]:
     """Of a question that the gateway asks in the client's place: without a body, so nothing that speaks of one."""
     kept = {name: headers[name] for name in _OF_A_QUESTION if name in headers}
-    return to_service(kept, identity=identity, request_id=request_id)
+    return to_service(kept, identity=identity, request_id=request_id, traceparent=traceparent)
 
 
 def to_client(headers: Mapping[str, str], *, request_id: str) -> CIMultiDict[str]:

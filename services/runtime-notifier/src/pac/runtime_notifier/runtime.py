@@ -17,6 +17,7 @@ import aiohttp
 from pydantic import AwareDatetime, BaseModel, ConfigDict, SecretStr, StrictBool, StrictStr, ValidationError
 
 from pac.contracts.base import one_line
+from pac.eventlog.tracing import SpanKind, traced
 
 JSON = "application/json"
 LOGS_MAX_BYTES = 8 * 1_048_576  # of JSON around the text that was asked for: a line of one letter takes a hundred
@@ -34,6 +35,7 @@ class Package:
     sha256: str
     force_refresh: bool
     environment: Mapping[str, SecretStr] | None = None
+    traceparent: str | None = None
 
     def body(self) -> dict[str, Any]:
         body: dict[str, Any] = {
@@ -167,8 +169,12 @@ class Runtime:
             self._session = None
 
     async def deploy(self, package: Package) -> Accepted | RefusedByRuntime | Unclear:
-        headers = {"Idempotency-Key": package.wire_id} | self._bearer()
-        answer = await self._call("POST", "/deploy", headers=headers, json=package.body())
+        told = {"wire_id": package.wire_id}
+        with traced("POST /deploy", package.traceparent, kind=SpanKind.CLIENT, **told) as here:
+            headers = {"Idempotency-Key": package.wire_id} | self._bearer()
+            if here.traceparent is not None:
+                headers["traceparent"] = here.traceparent
+            answer = await self._call("POST", "/deploy", headers=headers, json=package.body())
         if isinstance(answer, Unclear):
             return answer
         status, body = answer

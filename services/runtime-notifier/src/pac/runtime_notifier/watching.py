@@ -163,6 +163,7 @@ class Watch:
             # The runtime keeps packages by app and version: another release may have left its bytes there.
             force_refresh=facts.force_overwrite or errand.is_again,
             environment=environment,
+            traceparent=errand.because.traceparent,
         )
         reach("runtime.before_post")
         answer = await self.runtime.deploy(package)
