@@ -70,6 +70,7 @@ check: setup ## format, lint, types, who imports whom, generated files
 	$(RUN) python -m pac.gateway.openapi --check
 	$(RUN) python -m pac.contracts.compatibility libs/contracts/released
 	$(RUN) python -m pac.testkit.holds --check
+	$(RUN) python deploy/helm/files.py --check
 	$(RUN) mypy $(wildcard libs/*/src services/*/src) cli/src
 	@set -e; for tests in $(wildcard $(addsuffix /tests,$(MEMBERS))) tests; do echo "mypy $$tests"; $(RUN) mypy $$tests; done
 
@@ -87,6 +88,7 @@ generate: setup ## write the generated files again
 	$(RUN) python -m pac.gateway.openapi
 	$(RUN) python -m pac.contracts.golden libs/contracts/golden
 	$(RUN) python -m pac.testkit.golden $(wildcard services/*/tests/golden)
+	$(RUN) python deploy/helm/files.py
 
 clean: ## remove the environment and all caches of this checkout (not the state of `make up`: pac down --wipe)
 	rm -rf .venv .tools .mypy_cache .ruff_cache .pytest_cache .hypothesis
