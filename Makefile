@@ -56,8 +56,9 @@ test-mutants: setup ## 10,000 packages with a few bytes changed: what is accepte
 	PAC_MUTANTS=$(or $(MUTANTS),10000) PAC_MUTANTS_SENT=$(or $(SENT),1000) PAC_MUTANTS_FIRST=$(or $(FIRST),0) $(RUN) pytest \
 	  libs/agentkit/tests/integration/test_other_readers.py services/packages/tests/integration/test_hostile.py
 
-test-extra: setup ## what needs more than Python and make, where it is there: node writes the session cookies again
+test-extra: setup ## what needs more than Python and make, where it is there: node writes the session cookies again; the image's steps; the chart by helm and kubectl-validate
 	$(RUN) python services/gateway/tests/supabase/record.py
+	$(RUN) pytest -m 'not chaos' tests/deploy
 
 check: setup ## format, lint, types, who imports whom, generated files
 	$(RUN) ruff format --check .
@@ -72,6 +73,7 @@ check: setup ## format, lint, types, who imports whom, generated files
 	$(RUN) python -m pac.gateway.openapi --check
 	$(RUN) python -m pac.contracts.compatibility libs/contracts/released
 	$(RUN) python -m pac.testkit.holds --check
+	$(RUN) python deploy/helm/files.py --check
 	$(RUN) mypy $(wildcard libs/*/src services/*/src) cli/src
 	@set -e; for tests in $(wildcard $(addsuffix /tests,$(MEMBERS))) tests; do echo "mypy $$tests"; $(RUN) mypy $$tests; done
 
@@ -92,6 +94,7 @@ generate: setup ## write the generated files again
 	$(RUN) python -m pac.gateway.openapi
 	$(RUN) python -m pac.contracts.golden libs/contracts/golden
 	$(RUN) python -m pac.testkit.golden $(wildcard services/*/tests/golden)
+	$(RUN) python deploy/helm/files.py
 
 clean: ## remove the environment and all caches of this checkout (not the state of `make up`: pac down --wipe)
 	rm -rf .venv .tools .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -184,6 +184,12 @@ async def test_keys_and_credits(pac: Pac) -> None:
     assert json.loads((await pac("credits", "show", "-o", "json")).out)["available"] == 1000
 
 
+async def test_an_account_is_opened_with_a_key_and_an_app(pac: Pac) -> None:
+    made = json.loads((await pac("accounts", "create", "acme", "--credits", "5", "-o", "json")).out)
+    assert (sorted(made), made["api_key"]) == (["account_id", "api_key", "app_id"], "pac_key")
+    assert "PAC_API_KEY=pac_key" in (await pac("accounts", "create", "acme")).out
+
+
 async def test_a_wrong_key_gets_advice_and_no_traceback(pac: Pac) -> None:
     refused = await pac("credits", "show", PAC_API_KEY="pac_wrong")
     assert refused.code == 1

@@ -9,6 +9,7 @@ from pac.cli.commands import (
     dev,
     dlq,
     doctor,
+    install,
     log,
     operate,
     package,
@@ -33,8 +34,11 @@ def build() -> typer.Typer:
     app.command("down")(up.down)
     app.command("status")(up.status)
     app.command("doctor")(doctor.doctor)
+    app.command("run")(install.run)
+    app.add_typer(install.config, name="config")
     app.command("migrate")(operate.migrate)
     app.add_typer(operate.topics, name="topics")
+    app.add_typer(install.accounts, name="accounts")
     app.add_typer(account.keys, name="keys")
     app.add_typer(account.credits_, name="credits")
     app.add_typer(secrets.secrets, name="secrets")

@@ -183,3 +183,10 @@ async def test_an_upload_whose_completion_went_unheard_is_an_outage(objects_sett
 
 async def test_what_is_there_passes_the_check(objects: Objects) -> None:
     await objects.check()
+
+
+async def test_a_bucket_is_made_once(objects_settings: ObjectsSettings) -> None:
+    fresh = objects_settings.model_copy(update={"bucket": f"{objects_settings.bucket}-fresh"})
+    async with Objects(fresh) as objects:
+        assert [await objects.ensure_bucket(), await objects.ensure_bucket()] == [True, False]
+        await objects.check()

@@ -1,4 +1,4 @@
-"""`pac storage unused`: the bytes that packages would remove now. It only looks; packages itself removes them."""
+"""`pac storage`: the bucket, and the bytes that packages would remove now (it only looks; packages removes them)."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pac.cli.databases import Service, ServiceDatabase, databases
+from pac.cli.local.errors import Expected
 from pac.cli.output import Format, Output, StateDir, expected, say, say_json, say_table
 
 if TYPE_CHECKING:
@@ -44,6 +45,26 @@ def unused(
     rows = [(one.key, "-" if one.size_bytes is None else one.size_bytes, len(one.package_ids)) for one in found]
     say_table(("key", "size_bytes", "packages"), rows)
     say(f"{len(found)} objects, {size_bytes} bytes would go")
+
+
+@storage.command("create-bucket")
+@expected
+def create_bucket() -> None:
+    """Make the bucket that S3_BUCKET names on S3_ENDPOINT_URL, unless it is there."""
+    from pac.servicekit.objects import Objects, ObjectsSettings, ObjectsUnavailable  # noqa: PLC0415 (slow to import)
+    from pac.servicekit.settings import load_settings  # noqa: PLC0415
+
+    settings = load_settings(ObjectsSettings)
+
+    async def made() -> bool:
+        async with Objects(settings) as objects:
+            return await objects.ensure_bucket()
+
+    try:
+        created = asyncio.run(made())
+    except ObjectsUnavailable as away:
+        raise Expected("the bucket could not be made", f"{settings.endpoint_url}: {away}", "pac doctor") from None
+    say(f"{'created' if created else 'found'} {settings.bucket}")
 
 
 async def _unused(database: ServiceDatabase, keep_seconds: float) -> "list[Unused]":

@@ -32,6 +32,7 @@ _SERVER_ERROR, _THROTTLED = 500, 429
 _DELETED = frozenset({200, 204, 404})
 _MISSING = frozenset({"NoSuchKey", "404", "NotFound"})
 _NO_UPLOAD = _MISSING | {"NoSuchUpload"}
+_NO_BUCKET = _MISSING | {"NoSuchBucket"}
 
 
 class ObjectsUnavailable(OSError):  # noqa: N818 - says what is the matter
@@ -305,6 +306,18 @@ class Objects:
         """For readiness. Raises ObjectsUnavailable when the store is away."""
         with _translated(self.settings.bucket):
             await self._client.head_bucket(Bucket=self.settings.bucket)
+
+    async def ensure_bucket(self) -> bool:
+        """Makes the bucket; False if it was there. Raises ObjectsUnavailable when the store is away."""
+        with _translated(self.settings.bucket):
+            try:
+                await self._client.head_bucket(Bucket=self.settings.bucket)
+            except ClientError as error:
+                if str(error.response.get("Error", {}).get("Code", "")) not in _NO_BUCKET:
+                    raise
+                await self._client.create_bucket(Bucket=self.settings.bucket)
+                return True
+        return False
 
     async def sweep_uploads(self, *, older_than: timedelta) -> int:
         """Aborts multipart uploads that nobody finished; returns how many. Some servers call all of them new."""
