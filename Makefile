@@ -1,6 +1,6 @@
 # `make` prints this list. Two commands matter: `make up` runs PAC here, `make test` proves it.
 .DEFAULT_GOAL := help
-.PHONY: help setup up down test test-unit test-integration test-e2e test-api test-chaos test-simulation test-mutants test-extra check holds fmt generate clean
+.PHONY: help setup up down test test-unit test-integration test-e2e test-api test-chaos test-simulation test-mutants test-restore test-extra check holds fmt generate clean
 SHELL := /bin/bash
 PYTHON ?= python3
 export UV_PYTHON_DOWNLOADS = never
@@ -55,6 +55,9 @@ test-simulation: setup ## the real deciders in 10,000 random orders; SEEDS=… h
 test-mutants: setup ## 10,000 packages with a few bytes changed: what is accepted, zipfile, unzip and Go read alike; SENT=1000 are uploaded; MUTANTS=…, FIRST=…
 	PAC_MUTANTS=$(or $(MUTANTS),10000) PAC_MUTANTS_SENT=$(or $(SENT),1000) PAC_MUTANTS_FIRST=$(or $(FIRST),0) $(RUN) pytest \
 	  libs/agentkit/tests/integration/test_other_readers.py services/packages/tests/integration/test_hostile.py
+
+test-restore: setup ## the backup and the restore of docs/how-to, word for word, on new servers (minutes)
+	$(RUN) pytest -s -m long tests/docs/test_restore.py
 
 test-extra: setup ## what needs more than Python and make, where it is there: node writes the session cookies again; the image's steps; the chart by helm and kubectl-validate
 	$(RUN) python services/gateway/tests/supabase/record.py

@@ -18,6 +18,7 @@ from pac.cli.local.stack import LocalStack
 from pac.contracts.base import Event
 from pac.contracts.envelope import Envelope, to_kafka
 from pac.contracts.topics import ServiceName
+from pac.testkit.eventually import eventually
 
 PARTITIONS = 3
 GONE_SECONDS = 20.0
@@ -48,10 +49,14 @@ async def admin_of(servers: str) -> AsyncIterator[AIOKafkaAdminClient]:
 
 
 async def records_of(servers: str, topic: str) -> list[Any]:
-    """Everything in a topic at this moment (aiokafka's ConsumerRecord)."""
+    """Everything in a topic at this moment (aiokafka's ConsumerRecord); of one made just now, as soon as it is known."""
     async with admin_of(servers) as admin:
-        [described] = await admin.describe_topics([topic])
-    places = [TopicPartition(topic, part["partition"]) for part in described["partitions"]]
+
+        async def partitions() -> list[Any]:
+            [described] = await admin.describe_topics([topic])
+            return list(described["partitions"])
+
+        places = [TopicPartition(topic, part["partition"]) for part in await eventually(partitions)]
     consumer = AIOKafkaConsumer(bootstrap_servers=servers, auto_offset_reset="earliest")
     await consumer.start()
     try:
