@@ -76,6 +76,7 @@ check: setup ## format, lint, types, who imports whom, generated files
 	$(RUN) python -m pac.gateway.openapi --check
 	$(RUN) python -m pac.contracts.compatibility libs/contracts/released
 	$(RUN) python -m pac.testkit.holds --check
+	$(RUN) python -m pac.testkit.dashboards --check deploy/grafana
 	$(RUN) python deploy/helm/files.py --check
 	$(RUN) mypy $(wildcard libs/*/src services/*/src) cli/src
 	@set -e; for tests in $(wildcard $(addsuffix /tests,$(MEMBERS))) tests; do echo "mypy $$tests"; $(RUN) mypy $$tests; done
@@ -95,6 +96,7 @@ generate: setup ## write the generated files again
 	$(RUN) python -m pac.testkit.cli_reference docs/reference/cli.md
 	$(RUN) python -m pac.testkit.event_reference docs/reference/events.md
 	$(RUN) python -m pac.gateway.openapi
+	$(RUN) python -m pac.testkit.dashboards deploy/grafana
 	$(RUN) python -m pac.contracts.golden libs/contracts/golden
 	$(RUN) python -m pac.testkit.golden $(wildcard services/*/tests/golden)
 	$(RUN) python deploy/helm/files.py

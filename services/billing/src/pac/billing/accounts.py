@@ -1,7 +1,7 @@
 """The write side of the books: one balance row per account, locked while anything of it is decided and booked."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
@@ -9,6 +9,7 @@ from sqlalchemy import insert, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from pac.billing.books import Balance, Movement, movement_of
+from pac.billing.figures import Figures
 from pac.billing.tables import BALANCES, LEDGER
 from pac.contracts.billing import BillingEvent
 from pac.eventlog import Transaction
@@ -23,12 +24,15 @@ class Locked:
     is_open: bool
 
 
+@dataclass(frozen=True)
 class Accounts:
     """Locks come in one order everywhere: the log's streams and the account's name, then the one balance row.
 
     Whoever waits, waits for the name: before the transaction has written anything, so that it holds back no reader
     of the log. The row is locked as well, against whoever does not know of the name.
     """
+
+    figures: Figures = field(default_factory=Figures)
 
     def locks(self, account_id: UUID) -> Sequence[str]:
         return (f"balance-{account_id}",)
@@ -59,6 +63,7 @@ class Accounts:
         self, tx: Transaction, locked: Locked, events: Sequence[BillingEvent], *, reason: str | None = None
     ) -> None:
         """Ledger entries and the new balance for what was just decided about this account."""
+        tx.after_commit.append(lambda: self.figures.count(events))
         balance = locked.balance
         for event in events:
             if (movement := movement_of(event)) is None:

@@ -3,6 +3,7 @@
 from pac.billing.accounts import Accounts
 from pac.billing.api import Api
 from pac.billing.consumers import Consumers
+from pac.billing.figures import Figures
 from pac.billing.invariants import LAWS_OF_MONEY
 from pac.billing.queries import Queries, movements_of
 from pac.billing.settings import Settings
@@ -11,6 +12,7 @@ from pac.eventlog import EventLog, create_engine
 from pac.servicekit.http import Route
 from pac.servicekit.idempotency import Idempotency
 from pac.servicekit.kafka import Subscription
+from pac.servicekit.metrics import Metrics
 from pac.servicekit.proof.serving import Proofs
 from pac.servicekit.service import Service
 
@@ -18,7 +20,8 @@ from pac.servicekit.service import Service
 def build_service(settings: Settings) -> Service:
     engine = create_engine(settings.database_url.get_secret_value(), pool_size=settings.pool_size)
     log = EventLog(engine, ServiceName.BILLING)
-    accounts = Accounts()
+    metrics = Metrics()
+    accounts = Accounts(Figures(metrics.registry))
     api = Api(log, accounts, Queries(engine))
     consumers = Consumers(log, accounts, settings.signup_credits)
     return Service(
@@ -32,6 +35,7 @@ def build_service(settings: Settings) -> Service:
         ),
         laws=LAWS_OF_MONEY,
         idempotency=Idempotency.of(log, settings.idempotency_secret),
+        metrics=metrics,
     )
 
 

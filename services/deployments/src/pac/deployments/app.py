@@ -1,5 +1,7 @@
 """The table of contents: what deployments serves, hears, runs and projects."""
 
+from functools import partial
+
 from pac.contracts.topics import ServiceName
 from pac.deployments.api import Api, StatsCache
 from pac.deployments.apps import Apps
@@ -10,7 +12,7 @@ from pac.deployments.figures import Figures
 from pac.deployments.followers import Followers
 from pac.deployments.history import History
 from pac.deployments.invariants import laws_of_deployments
-from pac.deployments.projections import Deployments
+from pac.deployments.projections import STATUSES, Deployments
 from pac.deployments.queries import Queries
 from pac.deployments.queue import Queue
 from pac.deployments.settings import Settings
@@ -61,6 +63,10 @@ def build_service(settings: Settings) -> Service:
             Sample("queue_deployments_with_slot", "Deployments that hold a slot", queries.with_slot),
             Sample("deployment_event_streams", "Event streams that are open", followers.count),
             Sample("queue_deployments_stuck", "Deployments past their deadline", lambda: queries.stuck(utc_now())),
+            *(
+                Sample(f"deployments_{status}", f"Deployments that count as {status}", partial(queries.counted, status))
+                for status in STATUSES
+            ),
         ],
         laws=laws_of_deployments(settings.thresholds),
         consuming=consuming,

@@ -39,6 +39,8 @@ IN_STATES = text("SELECT count(*) FROM state.queue WHERE status = ANY (:states)"
 
 COUNTS = text("SELECT status, deployments FROM read.counts")
 
+COUNTED = text("SELECT coalesce(sum(deployments), 0) FROM read.counts WHERE status = :status")
+
 FINISHED = text("""
 SELECT coalesce(sum(completed), 0), coalesce(sum(failed), 0), coalesce(sum(seconds), 0)
 FROM read.minutes WHERE minute > :since
@@ -159,6 +161,10 @@ class Queries:
     async def stuck(self, at: datetime) -> int:
         late = at - timedelta(seconds=self.limits.late_seconds)
         return await self._number(STUCK, {"late": late, "asked": self.limits.asked})
+
+    async def counted(self, status: str) -> int:
+        """How many the public figures count under a status."""
+        return await self._number(COUNTED, {"status": status})
 
     async def waiting(self) -> int:
         return await self._number(IN_STATES, {"states": ["undecided", "held"]})
