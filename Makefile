@@ -56,8 +56,9 @@ test-mutants: setup ## 10,000 packages with a few bytes changed: what is accepte
 	PAC_MUTANTS=$(or $(MUTANTS),10000) PAC_MUTANTS_SENT=$(or $(SENT),1000) PAC_MUTANTS_FIRST=$(or $(FIRST),0) $(RUN) pytest \
 	  libs/agentkit/tests/integration/test_other_readers.py services/packages/tests/integration/test_hostile.py
 
-test-extra: setup ## what needs more than Python and make, where it is there: node writes the session cookies again
+test-extra: setup ## what needs more than Python and make, where it is there: node writes the session cookies again, and verifies deliveries
 	$(RUN) python services/gateway/tests/supabase/record.py
+	$(RUN) python services/runtime-notifier/tests/standardwebhooks/verify.py
 
 check: setup ## format, lint, types, who imports whom, generated files
 	$(RUN) ruff format --check .
