@@ -59,8 +59,9 @@ test-mutants: setup ## 10,000 packages with a few bytes changed: what is accepte
 test-restore: setup ## the backup and the restore of docs/how-to, word for word, on new servers (minutes)
 	$(RUN) pytest -s -m long tests/docs/test_restore.py
 
-test-extra: setup ## what needs more than Python and make, where it is there: node writes the session cookies again; the image's steps; the chart by helm and kubectl-validate
+test-extra: setup ## what needs more than Python and make, where it is there: node writes the session cookies again and verifies deliveries; the image's steps; the chart by helm and kubectl-validate
 	$(RUN) python services/gateway/tests/supabase/record.py
+	$(RUN) python services/runtime-notifier/tests/standardwebhooks/verify.py
 	$(RUN) pytest -m 'not chaos' tests/deploy
 
 check: setup ## format, lint, types, who imports whom, generated files

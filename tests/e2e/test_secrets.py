@@ -229,6 +229,14 @@ async def test_the_commands_of_pac(pac: Pac, tenant: Tenant) -> None:
     await said("delete", code=2)
     await said("delete", "--all")
     assert json.loads(await said("list", "-o", "json")) == {"version": 4, "keys": []}
+    told = json.loads(await said("versions", "LINES", "-o", "json"))
+    assert ([one["version"] for one in told["versions"]], told["oldest"]) == ([3, 2], 0)
+    assert "API_TOKEN" in await said("versions")
+    restored = json.loads(await said("restore", "LINES", "2", "-o", "json"))
+    assert restored == {"success": True, "secretCount": 1, "version": 5}
+    await said("restore", "LINES", "9", code=1)
+    kept = await pac.call("GET", f"/api/agent-apps/{tenant.app_id}/secrets", tenant.key)
+    assert kept.body["secrets"] == {"LINES": "two\nlines"}
 
 
 async def test_rekey_finds_the_keys_of_a_local_stack(pac: Pac, tenant: Tenant) -> None:

@@ -146,6 +146,20 @@ async def test_a_version_is_restored_as_a_new_one(served: "Served") -> None:
     assert (status, body["error"]) == (404, "There is no version 5 to restore: from 0 to 4")
 
 
+async def test_one_secret_is_restored_and_the_others_stay(served: "Served") -> None:
+    app = uuid4()
+    await served.secrets("POST", app, json={"secrets": {"A": "1", "B": "1"}})
+    await served.secrets("POST", app, json={"secrets": {"B": "2"}})
+    status, body = await served.secrets("POST", app, "/restore", json={"version": 1, "key": "A"})
+    assert (status, body) == (200, {"success": True, "secretCount": 2, "version": 3})
+    assert await values(served, app) == {"A": "1", "B": "2"}
+    assert (await changes(served, app))[-1].names == ("A",)
+    status, body = await served.secrets("POST", app, "/restore", json={"version": 2, "key": "A"})
+    assert (status, body["error"]) == (404, "There was no secret A at version 2")
+    status, body = await served.secrets("POST", app, "/restore", json={"version": 1, "key": CANARY})
+    assert (status, CANARY in str(body)) == (400, False)
+
+
 async def test_so_many_versions_are_kept_and_no_more(served: "Served") -> None:
     app, last = uuid4(), KEPT_VERSIONS + 5
     for number in range(1, last + 1):

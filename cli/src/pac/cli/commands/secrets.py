@@ -1,4 +1,4 @@
-"""`pac secrets list|set|delete|rekey`: an app's stored secrets, and the key that wraps those of all apps."""
+"""`pac secrets`: an app's stored secrets and their versions, and the key that wraps those of all apps."""
 
 import asyncio
 import os
@@ -87,6 +87,46 @@ def delete(
         say_json(deleted)
     else:
         say(f"deleted {key or 'all secrets'}")
+
+
+@secrets.command("versions")
+@expected
+def versions(
+    key: Annotated[str | None, typer.Argument(metavar="[NAME]", help="Only changes of this one.")] = None,
+    *,
+    app: App = None,
+    state_dir: StateDir = None,
+    output: Output = Format.TABLE,
+) -> None:
+    """The changes that can be undone, the newest first: when, by whom, which names; never values."""
+    target = target_of(state_dir)
+    found = call(target, "api_key", "GET", f"{_path(target, app)}/versions", what="versions cannot be listed")
+    changes = [one for one in found["versions"] if key is None or key in one["names"]]
+    if output is Format.JSON:
+        say_json({**found, "versions": changes})
+        return
+    rows = [(one["version"], one["at"], one["by"], " ".join(one["names"])) for one in changes]
+    say_table(("version", "at", "by", "names"), rows)
+
+
+@secrets.command("restore")
+@expected
+def restore(
+    key: Annotated[str, typer.Argument(metavar="NAME", help="The name.")],
+    version: Annotated[int, typer.Argument(min=0, help="The app's version at which it had the value.")],
+    *,
+    app: App = None,
+    state_dir: StateDir = None,
+    output: Output = Format.TABLE,
+) -> None:
+    """Give one secret the value that it had at a version; the others stay. It can be undone in the same way."""
+    target, wish = target_of(state_dir), {"version": version, "key": key}
+    path, what = f"{_path(target, app)}/restore", f"{key} was not restored"
+    restored = call(target, "api_key", "POST", path, what=what, body=wish)
+    if output is Format.JSON:
+        say_json(restored)
+    else:
+        say(f"restored {key} as it was at version {version}; an agent is given it at its next start")
 
 
 @secrets.command("rekey")

@@ -21,7 +21,7 @@ def traces_sent(service: str, settings: ServiceSettings) -> Iterator[None]:
 
     InvalidSettings where the extra `traces` would be needed and is not installed. Once per process.
     """
-    if settings.traces_endpoint is None and settings.traces_file is None:
+    if not settings.traces_endpoint and settings.traces_file is None:
         yield
         return
     try:
@@ -36,7 +36,7 @@ def traces_sent(service: str, settings: ServiceSettings) -> Iterator[None]:
     except ImportError:
         raise InvalidSettings(["traces are asked for, but pac-servicekit[traces] is not installed"]) from None
     provider = TracerProvider(resource=Resource.create({"service.name": service}), shutdown_on_exit=False)
-    if settings.traces_endpoint is not None:
+    if settings.traces_endpoint:
         exporter = OTLPSpanExporter(timeout=EXPORT_TIMEOUT_SECONDS)
         provider.add_span_processor(BatchSpanProcessor(exporter))
     if settings.traces_file is None:

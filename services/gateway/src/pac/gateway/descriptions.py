@@ -351,7 +351,7 @@ DESCRIPTIONS: Final[dict[Key, Description]] = {
     ),
     ("POST", "/api/agent-apps/{app_id}/secrets/restore"): Description(
         summary="Restore a version of the app's secrets",
-        does="All of them as they were then, as a new version. Version 0 is before the first secret.",
+        does="All, or with `key` that one, as they were then, as a new version. Version 0 is before the first secret.",
         tag=SECRETS,
         body=RestoreSecrets,
         answers={200: SecretsSavedReply},

@@ -54,7 +54,10 @@ class PutSecret(Request):
 
 
 class RestoreSecrets(Request):
+    """`key`: that secret alone; all of them if it is left out."""
+
     version: Annotated[int, Field(ge=0)]
+    key: Annotated[str, Field(pattern=f"^{SECRET_NAME}$")] | None = None
 
 
 class SecretView(Reply):

@@ -87,14 +87,19 @@ class Api:
         return reply(SecretsVersionsReply(versions=tuple(views), oldest=book.oldest))
 
     async def restore_secrets(self, request: web.Request) -> web.Response:
-        """All as they were at a version: that is a change like any other, and the newest version."""
+        """All, or one, as they were at a version: that is a change like any other, and the newest version."""
         wish = await wish_in(request, RestoreSecrets)
 
         def as_then(book: Book) -> Values:
             if not book.oldest <= wish.version <= book.version:
                 sentence = f"There is no version {wish.version} to restore: from {book.oldest} to {book.version}"
                 raise Refused(ErrorCode.NOT_FOUND, sentence)
-            return book.values(wish.version)
+            then = book.values(wish.version)
+            if wish.key is None:
+                return then
+            if wish.key not in then:
+                raise Refused(ErrorCode.NOT_FOUND, f"There was no secret {wish.key} at version {wish.version}")
+            return {**book.values(), wish.key: then[wish.key]}
 
         return await self._change(request, as_then, _all_saved)
 
