@@ -25,6 +25,7 @@ class AppRow:
     current_release: int
     stopped_release: int
     serving: str | None
+    runtime: str
 
 
 @dataclass

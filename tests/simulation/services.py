@@ -26,6 +26,8 @@ from pac.runtime_notifier.consumers import Consumers as NotifierConsumers
 from pac.runtime_notifier.courier import Courier
 from pac.runtime_notifier.errands import QUEUE
 from pac.runtime_notifier.reconciler import Reconciler
+from pac.runtime_notifier.running import DEFAULT_RUNTIME
+from pac.runtime_notifier.runtimes import Runtimes
 from pac.runtime_notifier.watching import Watch
 
 from . import billing_tables, hub_tables, notifier_tables, packages_tables
@@ -208,8 +210,9 @@ class Notifier:
         self.runtime = notifier_tables.MemoryRuntime(world, local=setting.local_runtime)
         self.fleet = notifier_tables.MemoryFleet(self.jobs, 600, tables=self.tables, world=world)
         self.watch = notifier_tables.MemoryWatch(world, self.runtime)
-        self.courier = Courier(self.log, self.fleet, self.runtime, cast("Watch", self.watch))
-        self.reconciler = Reconciler(self.log, self.fleet, self.runtime, 1)
+        runtimes = Runtimes({DEFAULT_RUNTIME: self.runtime})
+        self.courier = Courier(self.log, self.fleet, runtimes, cast("Watch", self.watch))
+        self.reconciler = Reconciler(self.log, self.fleet, runtimes, 1)
         real = NotifierConsumers(self.log, self.fleet, notifier_tables.NoWebhooks(self.jobs))
         handlers: dict[str, Handle] = {"gateway": real.on_gateway_event, "deployments": real.on_deployments_event}
         self.consumer = Consumer(world, self.log, handlers, rules.early_limit)

@@ -51,6 +51,7 @@ class Between:
     now: datetime = field(default_factory=lambda: datetime.now(UTC))
     policy: Policy = field(default_factory=Policy)
     packages_answers: bool = True
+    heard_to: dict[tuple[ServiceName, ServiceName], Position] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.hub, self.queue = decider(self.policy), Queue()
@@ -121,8 +122,19 @@ class Between:
         moved = False
         for consumer, sources in HEARS.items():
             for source in sources:
-                for _, envelope in await self.logs[source].read(Position(), 10_000):
-                    moved |= await self._hears(consumer, source, envelope)
+                moved |= await self._listen(consumer, source)
+        return moved
+
+    async def _listen(self, consumer: ServiceName, source: ServiceName) -> bool:
+        """From behind what was heard without a gap."""
+        moved = behind = False
+        heard_to = self.heard_to.get((consumer, source), Position())
+        for position, envelope in await self.logs[source].read(heard_to, 10_000):
+            moved |= await self._hears(consumer, source, envelope)
+            inbox = await self.logs[consumer].inbox(consumer.value, source.value, envelope.stream)
+            behind = behind or inbox < envelope.version
+            if not behind:
+                self.heard_to[consumer, source] = position
         return moved
 
     async def _hears(self, consumer: ServiceName, source: ServiceName, envelope: Envelope[Event]) -> bool:
@@ -137,10 +149,11 @@ class Between:
         return False
 
     async def _on_packages(self, message: Message[Any]) -> None:
-        event, stream = message.event, f"submission-{self.deployment}"
-        if not self.packages_answers:
+        event = message.event
+        if not self.packages_answers or not isinstance(event, StepStarted | DeploymentAborted):
             return
-        mine = {**self.ids, "package_id": self.package}
+        stream, mine = f"submission-{event.deployment_id}", dict[str, Any](at=self.now)
+        mine |= {name: getattr(event, name) for name in ("account_id", "deployment_id", "package_id")}
         match event:
             case StepStarted(step=Step.VALIDATE_PACKAGE, attempt=attempt):
                 await self.say(PACKAGES, stream, PackageValidated(**mine, attempt=attempt))

@@ -201,6 +201,7 @@ async def serving(
         "deployments_url": deployments.url,
         "billing_url": billing.url,
         "runtime_notifier_url": notifier.url,
+        "runtimes": "europe",
         "key_use_interval_seconds": 0.05,
         "refused_requests_burst": 100_000,  # the matrix tries a lot
         **changes,

@@ -8,6 +8,8 @@ import psycopg
 import pytest
 from aiohttp import web
 
+from pac.contracts.gateway import AgentAppChanged
+
 if TYPE_CHECKING:
     from services.gateway.tests.integration.conftest import Stage
 
@@ -30,6 +32,7 @@ async def test_a_new_app_has_the_published_shape(stage: "Stage") -> None:
         "pinned": False,
         "stopped": False,
         "signature_policy": "optional",
+        "runtime": "default",
     }
     read = await stage.gateway.call("GET", f"/api/agent-apps/{app['id']}", mine.key)
     assert read.json["agent_app"] == app
@@ -52,6 +55,27 @@ async def test_an_app_changes_and_is_deleted(stage: "Stage") -> None:
     history = await stage.gateway.log.history(f"app-{mine.app_id}")
     assert [told.event.type for told in history] == ["AgentAppCreated", "AgentAppChanged", "AgentAppDeleted"]
     assert {told.actor for told in history} == {f"key-{mine.key_id}"}
+
+
+async def test_an_app_chooses_a_runtime_that_there_is(stage: "Stage") -> None:
+    mine = await stage.gateway.account()
+    path = f"/api/agent-apps/{mine.app_id}"
+    refused = await stage.gateway.call("PATCH", path, mine.key, json={"runtime": "atlantis", "name": "renamed"})
+    assert (refused.status, refused.json["details"]) == (
+        400,
+        ["runtime: There is none of that name; known: default, europe"],
+    )
+    for _ in range(2):
+        chosen = await stage.gateway.call("PATCH", path, mine.key, json={"runtime": "europe"})
+        assert (chosen.status, chosen.json["agent_app"]["runtime"]) == (200, "europe")
+    back = await stage.gateway.call("PATCH", path, mine.key, json={"runtime": "default"})
+    assert back.json["agent_app"]["runtime"] == "default"
+    assert back.json["agent_app"]["signature_policy"] == "optional"
+    changes = [told.event for told in await stage.gateway.log.history(f"app-{mine.app_id}")][1:]
+    assert [(each.runtime, each.signature_policy) for each in changes if isinstance(each, AgentAppChanged)] == [
+        ("europe", None),
+        ("default", None),
+    ]
 
 
 async def test_lists_come_in_pages_without_gap_or_double(stage: "Stage") -> None:

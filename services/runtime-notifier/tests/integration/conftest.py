@@ -90,9 +90,9 @@ async def notifier(make_notifier: MakeNotifier) -> Notifier:
 @pytest_asyncio.fixture(loop_scope="session")
 async def served(make_notifier: MakeNotifier) -> AsyncIterator[Served]:
     notifier = await make_notifier(accepts_environment=True)
-    layers = LayersApi(notifier.log, notifier.vault, accepts_environment=True)
+    layers = LayersApi(notifier.log, notifier.vault, notifier.courier.runtimes)
     pace = Pace(look_seconds=0.05, heartbeat_seconds=0.2, longest_seconds=20.0)
-    logs = Logs(notifier.log, notifier.courier.runtime, notifier.hiding, Seats(per_account=2), pace)
+    logs = Logs(notifier.log, notifier.courier.runtimes, notifier.hiding, Seats(per_account=2), pace)
     metrics, stopping = Metrics(), asyncio.Event()
     app = build_http(
         [*secrets_routes(SecretsApi(notifier.vault, utc_now)), *environment_routes(layers, logs)],

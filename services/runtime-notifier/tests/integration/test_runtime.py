@@ -103,6 +103,18 @@ async def test_what_is_not_clearly_answered_is_unclear(fake: FakeRuntime, runtim
     assert isinstance(await runtime.deploy(PACKAGE), Unclear)
 
 
+@pytest.mark.parametrize(
+    "manners", [Manners.CLOSES, Manners.HUGE_ANSWER, Manners.LIES_ABOUT_IDS, Manners.NOT_JSON, Manners.REDIRECTS]
+)
+async def test_a_health_that_is_not_clearly_told_is_unclear(
+    fake: FakeRuntime, runtime: Runtime, manners: Manners
+) -> None:
+    await runtime.deploy(PACKAGE)
+    fake.script["d"] = Script(of_health=manners)
+    assert isinstance(await runtime.health("d-a1"), Unclear)
+    assert fake.redirected == 0
+
+
 async def test_a_runtime_that_hangs_is_not_waited_for_longer_than_the_timeout(fake: FakeRuntime) -> None:
     fake.script["d"] = Script(manners=Manners.HANGS)
     async with client_of(fake, timeout_seconds=0.2) as client:

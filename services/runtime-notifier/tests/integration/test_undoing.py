@@ -174,9 +174,9 @@ async def test_a_runtime_that_is_away_is_no_reason_to_give_anything_again(notifi
     await notifier.running(app_id, 1)
     await notifier.at_rest()
     posts, url = len(notifier.fake.posts), notifier.fake.url
-    notifier.reconciler.runtime._url = "http://127.0.0.1:9"
+    notifier.reconciler.runtimes.by_name["default"]._url = "http://127.0.0.1:9"
     await notifier.reconciler.round()
-    notifier.reconciler.runtime._url = url
+    notifier.reconciler.runtimes.by_name["default"]._url = url
     assert await notifier.jobs.count() == 0
     assert len(notifier.fake.posts) == posts
 
@@ -270,7 +270,7 @@ async def test_what_waits_to_be_given_again_is_not_given_once_a_later_release_se
 async def test_a_stop_asked_for_while_an_earlier_one_is_on_its_way_is_not_lost(notifier: Notifier) -> None:
     """The runtime answers the first stop before it is given the package, and is slow to say so."""
     app_id, deployment_id = await notifier.app(), uuid4()
-    runtime, store = notifier.courier.runtime, notifier.store
+    runtime, store = notifier.courier.runtimes.by_name["default"], notifier.store
     signing, stopped = asyncio.Event(), asyncio.Event()
     stop, sign = runtime.stop, store.presigned_get
 

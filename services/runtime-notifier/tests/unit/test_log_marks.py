@@ -28,7 +28,7 @@ def test_whoever_comes_back_gets_the_rest_without_gap_or_double(seconds: list[in
 
 
 def test_a_line_goes_out_as_one_message_with_its_place() -> None:
-    given = Given(UUID(int=1), "w", hidden=())
+    given = Given(UUID(int=1), "w", "default", hidden=())
     said = message_of(Mark(NOON, 2), given.shown(line(0, "two\nlines"))).decode()
     assert said.startswith("id: 2026-11-25T12:00:00Z/2\nevent: line\ndata: {")
     assert said.endswith("\n\n")
@@ -36,7 +36,7 @@ def test_a_line_goes_out_as_one_message_with_its_place() -> None:
 
 
 def test_known_values_are_taken_out_also_line_by_line() -> None:
-    given = Given(UUID(int=1), "w", hidden=("hunter22", "-----BEGIN\nabcdefgh\n"))
+    given = Given(UUID(int=1), "w", "default", hidden=("hunter22", "-----BEGIN\nabcdefgh\n"))
     assert given.shown(line(0, "it is hunter22")).text == "it is ***"
     assert given.shown(line(0, "key abcdefgh")).text == "key ***"
     assert "hunter22" not in repr(given)

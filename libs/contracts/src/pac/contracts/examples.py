@@ -66,6 +66,7 @@ BY_NAME: Final[Mapping[str, Any]] = {
     "kind": "operator",
     "required": 5,
     "role": "member",
+    "runtime": "europe",
     "scopes": ["deploy", "read"],
     "secrets_version": 4,
     "signature_policy": "required",

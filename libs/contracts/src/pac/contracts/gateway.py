@@ -47,10 +47,13 @@ class AgentAppCreated(Event):
 
 
 class AgentAppChanged(Event):
+    """What is None has not changed. `runtime`: the name of the one that what is deployed from now on runs in."""
+
     type: Literal["AgentAppChanged"] = "AgentAppChanged"
     agent_app_id: UUID
     signature_policy: str | None = None
     deploy_policy: str | None = None
+    runtime: str | None = None
 
 
 class AgentAppDeleted(Event):

@@ -19,7 +19,7 @@ HUGE_BYTES = 10 * 1024 * 1024
 
 
 class Manners(StrEnum):
-    """How it answers POST /deploy."""
+    """How it answers POST /deploy, or a question for the health."""
 
     GOOD = "good"
     HANGS = "hangs"
@@ -33,10 +33,14 @@ class Manners(StrEnum):
 
 @dataclass(frozen=True)
 class Script:
-    """`errors`: statuses answered to the first POSTs. `looks`: health questions until it settles."""
+    """`errors`: statuses answered to the first POSTs. `looks`: health questions until it settles.
+
+    `manners` are those of POST /deploy, `of_health` of each question for the health.
+    """
 
     errors: tuple[int, ...] = ()
     manners: Manners = Manners.GOOD
+    of_health: Manners = Manners.GOOD
     looks: int = 1
     ends: str = "healthy"  # healthy | failed | never | half (status healthy, healthy false)
     message: str = "it broke"
@@ -105,16 +109,26 @@ class FakeRuntime:
         tries = len(self.given(wire_id))
         if tries <= len(script.errors):
             return _error(script.errors[tries - 1], f"scripted for {body['packageUrl']}")
-        return await self._take(request, script, wire_id, body)
+        if (ill := await self._ill_mannered(request, script.manners)) is not None:
+            return ill
+        # As the real one: an id that failed is dead for ever.
+        if wire_id not in self.known or self.known[wire_id].status != "failed":
+            self.known[wire_id] = Known(body["agentAppId"], body)
+        if script.manners is Manners.TAKES_THEN_CLOSES:
+            _hang_up(request)
+        return web.json_response({"status": "accepted", "deploymentId": wire_id}, status=202)
 
-    async def _take(
-        self, request: web.Request, script: Script, wire_id: str, body: dict[str, Any]
-    ) -> web.StreamResponse:
-        match script.manners:
+    async def _ill_mannered(  # noqa: PLR0911 - one answer for each
+        self, request: web.Request, manners: Manners
+    ) -> web.StreamResponse | None:
+        """None where it does what it was asked to."""
+        match manners:
             case Manners.HANGS:
                 await asyncio.sleep(3600)
+                return web.Response(status=504)
             case Manners.CLOSES:
                 _hang_up(request)
+                return web.Response()
             case Manners.HUGE_ANSWER:
                 return web.Response(body=b"x" * HUGE_BYTES, status=202)
             case Manners.REDIRECTS:
@@ -124,18 +138,15 @@ class FakeRuntime:
             case Manners.LIES_ABOUT_IDS:
                 return web.json_response({"status": "accepted", "deploymentId": "another"}, status=202)
             case Manners.GOOD | Manners.TAKES_THEN_CLOSES:
-                # As the real one: an id that failed is dead for ever.
-                if wire_id not in self.known or self.known[wire_id].status != "failed":
-                    self.known[wire_id] = Known(body["agentAppId"], body)
-                if script.manners is Manners.TAKES_THEN_CLOSES:
-                    _hang_up(request)
-        return web.json_response({"status": "accepted", "deploymentId": wire_id}, status=202)
+                return None
 
-    async def health(self, request: web.Request) -> web.Response:
+    async def health(self, request: web.Request) -> web.StreamResponse:
         wire_id = request.match_info["wire_id"]
         if (one := self.known.get(wire_id)) is None:
             return _error(404, "Deployment not found")
         script = self.script_of(wire_id)
+        if (ill := await self._ill_mannered(request, script.of_health)) is not None:
+            return ill
         one.looks += 1
         if one.status == "loading" and not script.held and one.looks > script.looks and script.ends != "never":
             self._settle(one, script)

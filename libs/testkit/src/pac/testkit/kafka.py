@@ -49,7 +49,7 @@ async def admin_of(servers: str) -> AsyncIterator[AIOKafkaAdminClient]:
 
 
 async def records_of(servers: str, topic: str) -> list[Any]:
-    """Everything in a topic at this moment (aiokafka's ConsumerRecord); of one made just now, as soon as it is known."""
+    """Everything in a topic at this moment (aiokafka's ConsumerRecord), also if it was made just now."""
     async with admin_of(servers) as admin:
 
         async def partitions() -> list[Any]:

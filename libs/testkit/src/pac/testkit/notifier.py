@@ -5,10 +5,11 @@ import base64
 import itertools
 import json
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from types import MappingProxyType
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -18,7 +19,7 @@ from sqlalchemy import text
 from pac.contracts.base import Event, Outcome, SealedEnvironment, Step
 from pac.contracts.deployments import DeploymentAborted, DeploymentCompleted, StepStarted
 from pac.contracts.envelope import Envelope
-from pac.contracts.gateway import AgentAppCreated, AgentAppDeleted
+from pac.contracts.gateway import AgentAppChanged, AgentAppCreated, AgentAppDeleted
 from pac.eventlog import EventLog, Jobs, Message, Worker
 from pac.runtime_notifier.consumers import Consumers
 from pac.runtime_notifier.courier import Courier
@@ -27,7 +28,9 @@ from pac.runtime_notifier.errands import QUEUE
 from pac.runtime_notifier.fleet import Fleet
 from pac.runtime_notifier.hiding import Hiding
 from pac.runtime_notifier.reconciler import Reconciler
+from pac.runtime_notifier.running import DEFAULT_RUNTIME
 from pac.runtime_notifier.runtime import Runtime
+from pac.runtime_notifier.runtimes import Runtimes
 from pac.runtime_notifier.secrets.envelope import KeyRing
 from pac.runtime_notifier.secrets.vault import Vault
 from pac.runtime_notifier.watching import Pace, Watch
@@ -73,12 +76,13 @@ class Notifier:
     hiding: Hiding
     worker: asyncio.Task[None] | None = None
     patience_seconds: float = PATIENCE_SECONDS
+    parallel: int = 16
     versions: dict[str, Iterator[int]] = field(default_factory=dict)
 
     # ---- the process ---------------------------------------------------------------------------------------------
 
     def start(self) -> None:
-        worker = Worker(self.jobs, self.courier.handle, parallel=16, lease_seconds=2.0)
+        worker = Worker(self.jobs, self.courier.handle, parallel=self.parallel, lease_seconds=2.0)
         self.worker = asyncio.create_task(worker.run())
 
     async def stop(self) -> None:
@@ -98,11 +102,15 @@ class Notifier:
         await self.hear_app(AgentAppCreated(account_id=ACCOUNT, at=datetime.now(UTC), agent_app_id=app_id))
         return app_id
 
-    async def hear_app(self, event: AgentAppCreated | AgentAppDeleted) -> None:
+    async def hear_app(self, event: AgentAppCreated | AgentAppChanged | AgentAppDeleted) -> None:
         await self.consumers.on_gateway_event(self.message("gateway", f"app-{event.agent_app_id}", event))
 
     async def delete_app(self, app_id: UUID) -> None:
         await self.hear_app(AgentAppDeleted(account_id=ACCOUNT, at=datetime.now(UTC), agent_app_id=app_id))
+
+    async def choose_runtime(self, app_id: UUID, runtime: str) -> None:
+        event = AgentAppChanged(account_id=ACCOUNT, at=datetime.now(UTC), agent_app_id=app_id, runtime=runtime)
+        await self.hear_app(event)
 
     async def hear(self, deployment_id: UUID, event: Event) -> Message[Any]:
         message = self.message("deployments", f"deployment-{deployment_id}", event)
@@ -252,24 +260,41 @@ def new_ring() -> KeyRing:
 MakeNotifier = Callable[..., Awaitable[Notifier]]
 
 
+def runtime_of(fake: FakeRuntime, accepts_environment: bool) -> Runtime:  # noqa: FBT001 - as in a table above
+    return Runtime(
+        fake.url,
+        SecretStr(fake.secret),
+        timeout_seconds=1.0,
+        answer_max_bytes=65_536,
+        accepts_environment=accepts_environment,
+    )
+
+
 @asynccontextmanager
 async def notifier_on(
-    log: EventLog, *, accepts_environment: bool = False, pace: Pace = QUICK, **options: Any
+    log: EventLog,
+    *,
+    accepts_environment: bool = False,
+    pace: Pace = QUICK,
+    parallel: int = 16,
+    more: Mapping[str, FakeRuntime] = MappingProxyType({}),
+    **options: Any,
 ) -> AsyncIterator[Notifier]:
-    """A notifier whose worker runs; `options` are the fake runtime's."""
+    """A notifier whose worker runs; `options` are the default runtime's, `more` are others, by name."""
     async with fake_runtime(**options) as fake:
-        secret = SecretStr(fake.secret)
-        async with Runtime(fake.url, secret, timeout_seconds=1.0, answer_max_bytes=65_536) as runtime:
+        driven = {DEFAULT_RUNTIME: (fake, accepts_environment), **{name: (one, False) for name, one in more.items()}}
+        async with Runtimes({name: runtime_of(*each) for name, each in driven.items()}) as runtimes:
             jobs, store, sealing_key = Jobs(log, QUEUE), MemoryStore(), secrets.token_bytes(32)
             fleet = Fleet(jobs, again_seconds=30.0)
             vault = Vault(log, new_ring())
             environments = Environments(store, vault, sealing_key)
-            hiding = Hiding(environments, accepts_environment, secret)
-            watch = Watch(runtime, store, environments, accepts_environment, pace, hiding)
-            courier = Courier(log, fleet, runtime, watch)
-            reconciler = Reconciler(log, fleet, runtime, interval_seconds=0.1)
+            hiding = Hiding(environments, runtimes)
+            watch = Watch(runtimes, store, environments, pace, hiding)
+            courier = Courier(log, fleet, runtimes, watch)
+            reconciler = Reconciler(log, fleet, runtimes, interval_seconds=0.1)
             consumers = Consumers(log, fleet, Outbox.of(log), erasers=(vault.erase,))
             notifier = Notifier(log, fake, store, sealing_key, consumers, jobs, courier, reconciler, vault, hiding)
+            notifier.parallel = parallel
             notifier.start()
             try:
                 yield notifier

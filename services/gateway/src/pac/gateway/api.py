@@ -17,6 +17,7 @@ from pac.gateway.app_use import AppUse
 from pac.gateway.domain import (
     APP,
     APP_NOT_FOUND,
+    DEFAULT_RUNTIME,
     KEY,
     App,
     AppEvent,
@@ -62,6 +63,7 @@ class Api(AccountsApi):
     live_laws: LiveLaws
     proofs: Proofs
     explaining: Explaining
+    runtimes: frozenset[str] = frozenset({DEFAULT_RUNTIME})
 
     # ---- agent apps ---------------------------------------------------------------------------------------------
 
@@ -97,7 +99,10 @@ class Api(AccountsApi):
     async def change_app(self, request: web.Request, caller: Caller) -> web.Response:
         wish = await body_in(request, AppChange)
         app_id = uuid_in(request, "app_id")
-        command = ChangeApp(app_id, account_of(caller), self.now(), wish.signature_policy)
+        if wish.runtime is not None and wish.runtime not in self.runtimes:
+            known = ", ".join(sorted(self.runtimes))
+            raise Refused(ErrorCode.INVALID_REQUEST, details=[f"runtime: There is none of that name; known: {known}"])
+        command = ChangeApp(app_id, account_of(caller), self.now(), wish.signature_policy, wish.runtime)
         changes = wish.model_dump(exclude_none=True)
 
         async def keep(tx: Transaction, _before: App, _events: Sequence[AppEvent], _after: App) -> None:

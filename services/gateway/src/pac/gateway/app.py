@@ -75,6 +75,7 @@ def build_service(settings: Settings) -> Service:
             live_laws=LiveLaws(Invariants(log, laws_of_every_service(log)), upstreams),
             proofs=Proofs(upstreams),
             explaining=Explaining(upstreams, settings.status_timeout_seconds),
+            runtimes=settings.runtime_names,
         ),
         upstreams=upstreams,
         limits=limits,

@@ -397,7 +397,11 @@ DESCRIPTIONS: Final[dict[Key, Description]] = {
     ),
     ("GET", "/api/agent-apps/{app_id}"): Description(summary="One agent app", tag=APPS, answers={200: AppReply}),
     ("PATCH", "/api/agent-apps/{app_id}"): Description(
-        summary="Change an agent app", tag=APPS, body=AppChange, answers={200: AppReply}
+        summary="Change an agent app",
+        does="`runtime` holds for what is deployed from now on; what runs stays where it is until then.",
+        tag=APPS,
+        body=AppChange,
+        answers={200: AppReply},
     ),
     ("DELETE", "/api/agent-apps/{app_id}"): Description(
         summary="Delete an agent app",

@@ -27,6 +27,7 @@ from pac.contracts.gateway import (
 from pac.contracts.identity import Scope
 from pac.eventlog.types import Decider
 
+DEFAULT_RUNTIME = "default"
 ACCOUNT_NOT_FOUND = "Account not found"
 APP_NOT_FOUND = "Agent app not found"
 KEY_NOT_FOUND = "API key not found"
@@ -181,6 +182,7 @@ class ChangeApp:
     account_id: UUID
     at: datetime
     signature_policy: SignaturePolicy | None = None
+    runtime: str | None = None
 
 
 @dataclass(frozen=True)
@@ -200,6 +202,7 @@ class App:
 
     account_id: UUID | None = None
     signature_policy: SignaturePolicy = SignaturePolicy.OPTIONAL
+    runtime: str = DEFAULT_RUNTIME
 
 
 def decide_app(now: App, command: AppCommand) -> Sequence[AppEvent]:
@@ -208,10 +211,15 @@ def decide_app(now: App, command: AppCommand) -> Sequence[AppEvent]:
             return [AgentAppCreated(account_id=account_id, agent_app_id=app_id, at=at)]
         case ChangeApp() | DeleteApp() if now.account_id != command.account_id:
             raise Refused(ErrorCode.NOT_FOUND, APP_NOT_FOUND)
-        case ChangeApp(app_id, account_id, at, policy):
-            if policy is None or policy == now.signature_policy:
+        case ChangeApp(app_id, account_id, at):
+            policy = command.signature_policy if command.signature_policy != now.signature_policy else None
+            runtime = command.runtime if command.runtime != now.runtime else None
+            if policy is None and runtime is None:
                 return []  # another name is no event: names are not facts of the log
-            return [AgentAppChanged(account_id=account_id, agent_app_id=app_id, signature_policy=policy.value, at=at)]
+            changed = AgentAppChanged(
+                account_id=account_id, agent_app_id=app_id, signature_policy=policy, runtime=runtime, at=at
+            )
+            return [changed]
         case DeleteApp(app_id, account_id, at):
             return [AgentAppDeleted(account_id=account_id, agent_app_id=app_id, at=at)]
         case _:
@@ -222,8 +230,9 @@ def evolve_app(now: App, event: AppEvent) -> App:
     match event:
         case AgentAppCreated(account_id=account_id):
             return App(account_id)
-        case AgentAppChanged(signature_policy=policy):
-            return now if policy is None else replace(now, signature_policy=SignaturePolicy(policy))
+        case AgentAppChanged(signature_policy=policy, runtime=runtime):
+            policy = now.signature_policy if policy is None else SignaturePolicy(policy)
+            return replace(now, signature_policy=policy, runtime=runtime or now.runtime)
         case AgentAppDeleted():
             return replace(now, account_id=None)
         case _:

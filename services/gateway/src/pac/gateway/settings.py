@@ -1,11 +1,13 @@
 """Settings of the gateway; read once, in __main__.py."""
 
+import re
 from typing import Annotated
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, SecretStr
 from pydantic_settings import SettingsConfigDict
 
+from pac.gateway.domain import DEFAULT_RUNTIME
 from pac.gateway.session_settings import SECRET_MIN_CHARACTERS, Issuer, JwtSecret, KeysUrl, Origins, PageUrl
 from pac.servicekit.settings import Key32, Port, ServiceSettings
 
@@ -25,6 +27,13 @@ def _base_url(url: str) -> str:
 
 def _base_urls(urls: str) -> str:
     return ",".join(_base_url(url.strip()) for url in urls.split(","))
+
+
+def _runtime_names(text: str) -> str:
+    for name in text.split(",") if text else ():
+        if not re.fullmatch(r"[a-z][a-z0-9-]{0,62}", name):
+            raise ValueError("must be names like europe,with-gpu")
+    return text
 
 
 BaseUrls = Annotated[str, AfterValidator(_base_urls)]  # one for each process of the service, separated by commas
@@ -56,6 +65,9 @@ class Settings(ServiceSettings):
     deployments_url: BaseUrls
     billing_url: BaseUrls
     runtime_notifier_url: BaseUrls
+    runtimes: Annotated[str, AfterValidator(_runtime_names)] = (
+        ""  # names in RUNTIME_NOTIFIER_RUNTIMES, for apps to choose
+    )
 
     key_ttl_seconds: float = Field(default=4.0, gt=0, le=5)  # a revocation holds everywhere within 5 s
     key_outage_seconds: float = Field(default=300.0, ge=0, le=3600)  # reads with a held key while Postgres is away
@@ -83,3 +95,7 @@ class Settings(ServiceSettings):
     status_timeout_seconds: float = Field(default=2.0, gt=0)
     status_patience_seconds: float = Field(default=20.0, ge=0, le=25)  # the client reads for 30 s
     status_kept_answers: int = Field(default=4096, ge=1)
+
+    @property
+    def runtime_names(self) -> frozenset[str]:
+        return frozenset({DEFAULT_RUNTIME, *(self.runtimes.split(",") if self.runtimes else ())})

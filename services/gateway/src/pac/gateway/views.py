@@ -11,7 +11,7 @@ from pac.contracts.base import Moment
 from pac.contracts.bodies.packages import DryRunPackage, Finding
 from pac.contracts.identity import Scope
 from pac.contracts.topics import ServiceName
-from pac.gateway.domain import Role, SignaturePolicy
+from pac.gateway.domain import DEFAULT_RUNTIME, Role, SignaturePolicy
 from pac.gateway.names import Name
 
 
@@ -33,6 +33,7 @@ class NewApp(Request):
 class AppChange(Request):
     name: Name | None = None
     signature_policy: Annotated[SignaturePolicy, Field(strict=False)] | None = None
+    runtime: Annotated[str, Field(max_length=63)] | None = None
 
 
 class NewApiKey(Request):
@@ -79,7 +80,10 @@ class ReleaseView(Reply):
 
 
 class AppView(Reply):
-    """`pinned`: deployments complete, but do not become current. `stopped`: the current release does not run."""
+    """`pinned`: deployments complete, but do not become current. `stopped`: the current release does not run.
+
+    `runtime`: the name of the one that what is deployed from now on runs in.
+    """
 
     id: UUID
     name: str
@@ -89,6 +93,7 @@ class AppView(Reply):
     pinned: bool = False
     stopped: bool = False
     signature_policy: SignaturePolicy
+    runtime: str = DEFAULT_RUNTIME
 
 
 class KeyView(Reply):

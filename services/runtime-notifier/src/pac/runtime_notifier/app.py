@@ -14,7 +14,6 @@ from pac.runtime_notifier.layers import LayersApi
 from pac.runtime_notifier.logs import Logs, Seats
 from pac.runtime_notifier.logs import Pace as LogsPace
 from pac.runtime_notifier.reconciler import Reconciler
-from pac.runtime_notifier.runtime import Runtime
 from pac.runtime_notifier.secrets.api import Api as SecretsApi
 from pac.runtime_notifier.secrets.vault import Vault
 from pac.runtime_notifier.settings import Settings
@@ -44,26 +43,19 @@ def build_service(settings: Settings, objects_settings: ObjectsSettings) -> Serv
     metrics, jobs = Metrics(), Jobs(log, QUEUE)
     fleet = Fleet(jobs, settings.give_again_seconds)
     objects = Objects(objects_settings)
-    runtime = Runtime(
-        str(settings.runtime_url),
-        settings.runtime_secret,
-        timeout_seconds=settings.runtime_timeout_seconds,
-        answer_max_bytes=settings.runtime_answer_max_bytes,
-    )
-    vault, accepts = Vault(log, settings.key_ring), settings.runtime_accepts_environment
+    runtimes, vault = settings.every_runtime, Vault(log, settings.key_ring)
     environments = Environments(objects, vault, settings.sealing_key_bytes)
-    hiding = Hiding(environments, accepts, settings.runtime_secret)
+    hiding = Hiding(environments, runtimes)
     watch = Watch(
-        runtime=runtime,
+        runtimes=runtimes,
         store=objects,
         environments=environments,
-        accepts_environment=accepts,
         pace=Pace(late_limit_seconds=settings.late_limit_seconds, url_seconds=settings.runtime_url_seconds),
         hiding=hiding,
     )
     logs = Logs(
         log,
-        runtime,
+        runtimes,
         hiding,
         Seats(settings.log_followers_per_account, settings.log_followers_overall),
         LogsPace(longest_seconds=settings.log_follow_seconds),
@@ -91,14 +83,14 @@ def build_service(settings: Settings, objects_settings: ObjectsSettings) -> Serv
         now=utc_now,
     )
     consumers = Consumers(log, fleet, outbox, erasers=(vault.erase,))
-    courier = Courier(log, fleet, runtime, watch)
+    courier = Courier(log, fleet, runtimes, watch)
     return Service(
         name=ServiceName.RUNTIME_NOTIFIER,
         settings=settings,
         log=log,
         routes=(
             *secrets_routes(SecretsApi(vault, utc_now)),
-            *environment_routes(LayersApi(log, vault, accepts_environment=accepts), logs),
+            *environment_routes(LayersApi(log, vault, runtimes), logs),
             *webhooks.routes(),
             *Proofs.of(log, settings).routes(),
         ),
@@ -108,11 +100,11 @@ def build_service(settings: Settings, objects_settings: ObjectsSettings) -> Serv
         ),
         readers=(
             Worker(jobs, courier.handle, parallel=settings.runtime_parallel),
-            Reconciler(log, fleet, runtime, settings.reconcile_seconds),
+            Reconciler(log, fleet, runtimes, settings.reconcile_seconds),
             Worker(outbox.jobs, deliverer.handle, parallel=settings.webhook_parallel),
             WebhookSweep(outbox, settings.webhook_keep_days, utc_now),
         ),
-        resources=(objects, runtime, outgoing),
+        resources=(objects, runtimes, outgoing),
         idempotency=Idempotency.of(log, settings.idempotency_secret),
         samples=(
             Sample("runtime_orphans", "Apps that run although nothing should", lambda: orphans(log)),

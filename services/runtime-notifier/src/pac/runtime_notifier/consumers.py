@@ -71,6 +71,8 @@ class Consumers:
                 await self._change(message, app_id, lambda app: replace(app, is_known=True))
             case AgentAppDeleted(agent_app_id=app_id):
                 await self._change(message, app_id, running.deleted, then=lambda tx: self._erase(tx, app_id))
+            case AgentAppChanged(agent_app_id=app_id, runtime=str() as runtime):
+                await self._change(message, app_id, lambda app: replace(app, runtime=runtime))
             case AccountOpened() | AgentAppChanged() | ApiKeyCreated() | ApiKeyRevoked():
                 return
             case AccountSuspended() | AccountResumed() | MemberAdded() | MemberChanged() | MemberRemoved():

@@ -17,7 +17,8 @@ from pac.runtime_notifier.domain import DELIVERY, AnswerFailed, AnswerReady, Ask
 from pac.runtime_notifier.errands import Errand, Facts
 from pac.runtime_notifier.fleet import Fleet, lock_of
 from pac.runtime_notifier.running import App, Wire, WireStatus, should_run
-from pac.runtime_notifier.runtime import CannotStop, Health, Runtime, StopTaken, Unclear, Unknown
+from pac.runtime_notifier.runtime import CannotStop, Health, StopTaken, Unclear, Unknown
+from pac.runtime_notifier.runtimes import Runtimes
 from pac.runtime_notifier.watching import Failed, GivenUp, Later, NotGiven, Ready, Watch
 
 logger = structlog.get_logger(__name__)
@@ -32,14 +33,14 @@ class Situation:
     wire: Wire
     facts: Facts
     is_wanted: bool
-    sibling: str | None
+    sibling: Wire | None
 
 
 @dataclass(frozen=True)
 class Courier:
     log: EventLog
     fleet: Fleet
-    runtime: Runtime
+    runtimes: Runtimes
     watch: Watch
 
     async def handle(self, job: Job) -> None:
@@ -75,8 +76,8 @@ class Courier:
         logger.info("wire_settled", wire_id=errand.wire_id, outcome=type(outcome).__name__.lower())
         await self._settle(job, errand, self._settled(errand, outcome))
 
-    async def _is_healthy(self, wire_id: str) -> bool:
-        health = await self.runtime.health(wire_id)
+    async def _is_healthy(self, wire: Wire) -> bool:
+        health = await self.runtimes[wire.runtime].health(wire.id)
         return isinstance(health, Health) and health.healthy
 
     def _answered_by_another(self, errand: Errand) -> Settle:
@@ -132,7 +133,7 @@ class Courier:
 
     async def _look(self, job: Job, errand: Errand) -> None:
         """Until the runtime says how it ended. Nobody waits for the answer, but what it serves must be what should."""
-        health = await self.runtime.health(errand.wire_id)
+        health = await self.runtimes[errand.runtime].health(errand.wire_id)
         match health:
             case Health(healthy=True):
                 logger.warning("runtime_ready_after_all", wire_id=errand.wire_id)
@@ -147,14 +148,14 @@ class Courier:
     # ---- stopping ----------------------------------------------------------------------------------------------
 
     async def _stop(self, job: Job, errand: Errand) -> None:
-        answer = await self.runtime.stop(errand.wire_id)
+        answer = await self.runtimes[errand.runtime].stop(errand.wire_id)
         match answer:
             case StopTaken():
                 await self._settle(job, errand, _stopped)
             case Unclear(why=why):
                 raise ConnectionError(why)  # taken again after a pause, for as long as it takes
             case CannotStop():
-                health = await self.runtime.health(errand.wire_id)
+                health = await self.runtimes[errand.runtime].health(errand.wire_id)
                 if isinstance(health, Unclear):
                     raise ConnectionError(health.why)
                 await self._settle(job, errand, _lost if isinstance(health, Unknown) else self._orphan(errand))
@@ -181,7 +182,7 @@ class Courier:
             facts = await self.fleet.facts(tx, errand.deployment_id)
         wire, delivery = app.wires[errand.wire_id], app.deliveries[errand.deployment_id]
         serving = app.wires[app.serving] if app.serving is not None else None
-        sibling = serving.id if serving and serving.deployment_id == wire.deployment_id else None
+        sibling = serving if serving and serving.deployment_id == wire.deployment_id else None
         is_wanted = not delivery.closed and not app.is_deleted
         if wire.attempt is None:  # of our own accord: only what should run, which may be something else by now
             is_wanted = should_run(app) == delivery

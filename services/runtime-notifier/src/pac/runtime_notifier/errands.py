@@ -11,6 +11,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, JsonValue
 from pac.contracts.base import SealedEnvironment, Sha256
 from pac.contracts.deployments import DeploymentCompleted, StepStarted
 from pac.eventlog import Cause
+from pac.runtime_notifier.running import DEFAULT_RUNTIME
 
 QUEUE = "runtime"
 
@@ -66,7 +67,7 @@ class Because(Stored):
 
 
 class Errand(Stored):
-    """`due_at`: when the hub stops waiting; for what is given again, when the notifier does."""
+    """`due_at`: when the hub stops waiting; for what is given again, when the notifier does. `runtime`: the wire's."""
 
     kind: Literal["give", "stop", "look"]
     app_id: UUID
@@ -74,6 +75,7 @@ class Errand(Stored):
     wire_id: str
     because: Because
     due_at: AwareDatetime | None = None
+    runtime: str = DEFAULT_RUNTIME
 
     @property
     def key(self) -> str:

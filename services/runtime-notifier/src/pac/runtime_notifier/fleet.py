@@ -49,6 +49,7 @@ class Fleet:
             row.current_release,
             row.stopped_release,
             row.serving,
+            row.runtime,
             deliveries,
             wires,
         )
@@ -59,11 +60,13 @@ class Fleet:
         columns = WIRES.c
         wanted = or_(columns.status.in_(LIVE), columns.id == serving, columns.deployment_id.in_(deployments))
         rows = await tx.execute(
-            select(columns.id, columns.deployment_id, columns.attempt, columns.status).where(
+            select(columns.id, columns.deployment_id, columns.attempt, columns.status, columns.runtime).where(
                 columns.app_id == app_id, wanted
             )
         )
-        return {row.id: Wire(row.id, row.deployment_id, row.attempt, WireStatus(row.status)) for row in rows}
+        return {
+            row.id: Wire(row.id, row.deployment_id, row.attempt, WireStatus(row.status), row.runtime) for row in rows
+        }
 
     async def _deliveries(self, tx: Transaction, app_id: UUID, wanted: set[UUID]) -> dict[UUID, Delivery]:
         columns = DELIVERIES.c
@@ -130,6 +133,7 @@ class Fleet:
             "current_release": after.current_release,
             "stopped_release": after.stopped_release,
             "serving": after.serving,
+            "runtime": after.runtime,
         }
         if after.serving != before.serving:
             row["is_orphan"] = False
@@ -151,6 +155,7 @@ class Fleet:
             "deployment_id": wire.deployment_id,
             "attempt": wire.attempt,
             "status": wire.status.value,
+            "runtime": wire.runtime,
         }
         statement = insert(WIRES).values(row)
         await tx.execute(
@@ -162,7 +167,7 @@ class Fleet:
     ) -> None:
         now = datetime.now(UTC)
         match wish:
-            case Give(wire_id=wire_id, deployment_id=deployment_id, misses=misses):
+            case Give(wire_id=wire_id, deployment_id=deployment_id, misses=misses, runtime=runtime):
                 wait_seconds = min(FIRST_WAIT_SECONDS * 2 ** (misses - 1), LONGEST_WAIT_SECONDS) if misses else 0.0
                 run_at = now + timedelta(seconds=wait_seconds)
                 errand = Errand(
@@ -172,11 +177,17 @@ class Fleet:
                     wire_id=wire_id,
                     because=because,
                     due_at=due_at or run_at + timedelta(seconds=self.again_seconds),
+                    runtime=runtime,
                 )
                 await self.jobs.put(tx, errand.key, errand.payload(), run_at=run_at)
-            case Stop(wire_id=wire_id, deployment_id=deployment_id):
+            case Stop(wire_id=wire_id, deployment_id=deployment_id, runtime=runtime):
                 errand = Errand(
-                    kind="stop", app_id=app_id, deployment_id=deployment_id, wire_id=wire_id, because=because
+                    kind="stop",
+                    app_id=app_id,
+                    deployment_id=deployment_id,
+                    wire_id=wire_id,
+                    because=because,
+                    runtime=runtime,
                 )
                 # One that is on its way may have asked the runtime before it was given anything: it begins anew.
                 await self.jobs.put(tx, errand.key, errand.payload(), replace=True)

@@ -21,7 +21,8 @@ from pac.eventlog import EventLog
 from pac.runtime_notifier.environments import EnvironmentLost
 from pac.runtime_notifier.errands import Facts
 from pac.runtime_notifier.hiding import Hiding
-from pac.runtime_notifier.runtime import Health, LogLine, NoOutput, Output, Runtime, Unclear, Unknown
+from pac.runtime_notifier.runtime import Health, LogLine, NoOutput, Output, Unclear, Unknown
+from pac.runtime_notifier.runtimes import Runtimes
 from pac.runtime_notifier.scrubbing import without
 from pac.runtime_notifier.tables import DELIVERIES, WIRES
 from pac.servicekit.http import caller_of, reply, stopping_of, uuid_in
@@ -83,6 +84,7 @@ class Given:
 
     deployment_id: UUID
     wire_id: str
+    runtime: str
     hidden: Sequence[str] = field(repr=False)
 
     def shown(self, line: LogLine) -> LogLineView:
@@ -92,7 +94,7 @@ class Given:
 @dataclass(frozen=True)
 class Logs:
     log: EventLog
-    runtime: Runtime
+    runtimes: Runtimes
     hiding: Hiding
     seats: Seats = field(default_factory=Seats)
     pace: Pace = Pace()
@@ -111,25 +113,27 @@ class Logs:
     async def _given(self, account_id: UUID | None, deployment_id: UUID) -> Given:
         deliveries, wires = DELIVERIES.c, WIRES.c
         of_deployment = select(deliveries.app_id, deliveries.facts).where(deliveries.deployment_id == deployment_id)
-        newest = select(wires.id).where(wires.deployment_id == deployment_id).order_by(wires.given_at.desc()).limit(1)
+        of_wires = select(wires.id, wires.runtime).where(wires.deployment_id == deployment_id)
+        newest = of_wires.order_by(wires.given_at.desc()).limit(1)
         async with self.log.reading() as connection:
             row = (await connection.execute(of_deployment)).one_or_none()
-            wire_id = (await connection.execute(newest)).scalar_one_or_none()
+            wire = (await connection.execute(newest)).one_or_none()
         facts = Facts.model_validate(row.facts) if row is not None else None
-        if row is None or facts is None or wire_id is None or facts.account_id != account_id:
+        if row is None or facts is None or wire is None or facts.account_id != account_id:
             raise Refused(ErrorCode.NOT_FOUND, UNKNOWN)
         try:
-            return Given(deployment_id, wire_id, await self.hiding.values(row.app_id, facts))
+            hidden = await self.hiding.values(row.app_id, facts, wire.runtime)
+            return Given(deployment_id, wire.id, wire.runtime, hidden)
         except EnvironmentLost:
             raise Refused(ErrorCode.NO_LOGS, WITHHELD) from None
 
     async def _output(self, given: Given, limit_bytes: int) -> Output:
         """Refused if there is none (409), or nobody says at the moment (503)."""
-        match await self.runtime.logs(given.wire_id, limit_bytes):
+        match await self.runtimes[given.runtime].logs(given.wire_id, limit_bytes):
             case Output() as output:
                 return output
             case NoOutput():
-                health = await self.runtime.health(given.wire_id)
+                health = await self.runtimes[given.runtime].health(given.wire_id)
                 if isinstance(health, Unclear):
                     raise Refused(ErrorCode.UNAVAILABLE, retry_after_seconds=1)
                 raise Refused(ErrorCode.NO_LOGS, NOT_KEPT if isinstance(health, Unknown) else NOT_GIVEN)
@@ -163,7 +167,7 @@ class Logs:
                 spoken = time.monotonic()
             if time.monotonic() - began >= self.pace.longest_seconds or await self._ends(request):
                 break
-            match await self.runtime.logs(given.wire_id, LIMIT_MAX_BYTES):
+            match await self.runtimes[given.runtime].logs(given.wire_id, LIMIT_MAX_BYTES):
                 case Output(lines=lines):
                     fresh = newer(lines, after)
                 case NoOutput() | Unclear():
@@ -183,7 +187,7 @@ class Logs:
         return True
 
     async def _is_over(self, given: Given) -> bool:
-        match await self.runtime.health(given.wire_id):
+        match await self.runtimes[given.runtime].health(given.wire_id):
             case Health(status=status):
                 return status in OVER
             case Unknown():

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from uuid import UUID
 
+DEFAULT_RUNTIME = "default"
+
 
 class WireStatus(StrEnum):
     PENDING = "pending"  # to be given, or given and not settled
@@ -23,13 +25,15 @@ class WireStatus(StrEnum):
 class Wire:
     """One giving of a package to the runtime, under an id of its own: a failed id is dead for a runtime.
 
-    `attempt` is the hub's, or None when the notifier gives something again of its own accord.
+    `attempt` is the hub's, or None when the notifier gives something again of its own accord. `runtime` is the one it
+    is given to, whatever the app is set to later.
     """
 
     id: str
     deployment_id: UUID
     attempt: int | None
     status: WireStatus = WireStatus.PENDING
+    runtime: str = DEFAULT_RUNTIME
 
 
 @dataclass(frozen=True)
@@ -52,7 +56,10 @@ class Delivery:
 
 @dataclass(frozen=True)
 class App:
-    """`serving` is the wire that turned healthy last. Settled wires and deliveries of the past may be left out."""
+    """`serving` is the wire that turned healthy last. Settled wires and deliveries of the past may be left out.
+
+    `runtime` is where the next wire is given.
+    """
 
     is_known: bool = False
     is_deleted: bool = False
@@ -60,6 +67,7 @@ class App:
     current_release: int = 0
     stopped_release: int = 0  # nothing up to it shall run
     serving: str | None = None
+    runtime: str = DEFAULT_RUNTIME
     deliveries: Mapping[UUID, Delivery] = field(default_factory=dict)
     wires: Mapping[str, Wire] = field(default_factory=dict)
     asked: tuple["Give | Stop", ...] = ()
@@ -86,12 +94,14 @@ class Give:
     wire_id: str
     deployment_id: UUID
     misses: int = 0
+    runtime: str = DEFAULT_RUNTIME
 
 
 @dataclass(frozen=True)
 class Stop:
     wire_id: str
     deployment_id: UUID
+    runtime: str = DEFAULT_RUNTIME
 
 
 def should_run(app: App) -> Delivery | None:
@@ -112,7 +122,7 @@ def compared(app: App) -> App:
     wanted = should_run(app)
     serving = app.wires[app.serving] if app.serving is not None else None
     if wanted is None:
-        return app.asking(Stop(serving.id, serving.deployment_id)) if serving else app
+        return app.asking(*_stops([serving])) if serving else app
     if serving is not None and serving.deployment_id == wanted.deployment_id:
         return app
     if not (wanted.done or wanted.ready):
@@ -120,19 +130,19 @@ def compared(app: App) -> App:
     if app.wires_of(wanted.deployment_id, WireStatus.PENDING):
         return app
     number = wanted.given_again + 1
-    wire = Wire(f"{wanted.deployment_id}-r{number}", wanted.deployment_id, None)
+    wire = Wire(f"{wanted.deployment_id}-r{number}", wanted.deployment_id, None, runtime=app.runtime)
     given = app.with_delivery(replace(wanted, given_again=number)).with_wire(wire)
-    return given.asking(Give(wire.id, wire.deployment_id, wanted.misses))
+    return given.asking(Give(wire.id, wire.deployment_id, wanted.misses, wire.runtime))
 
 
 def started(app: App, deployment_id: UUID, release: int, attempt: int) -> App:
     """The hub wants it delivered. For a deleted app nothing is given: the hub is about to abort it."""
     delivery = app.deliveries.get(deployment_id) or Delivery(deployment_id, release)
     app = app.with_delivery(replace(delivery, attempt=max(delivery.attempt, attempt)))
-    wire = Wire(f"{deployment_id}-a{attempt}", deployment_id, attempt)
+    wire = Wire(f"{deployment_id}-a{attempt}", deployment_id, attempt, runtime=app.runtime)
     if app.is_deleted or wire.id in app.wires:
         return app
-    return app.with_wire(wire).asking(Give(wire.id, deployment_id))
+    return app.with_wire(wire).asking(Give(wire.id, deployment_id, runtime=wire.runtime))
 
 
 def aborted(app: App, deployment_id: UUID) -> App:
@@ -206,4 +216,4 @@ def _gone(app: App, wire_id: str, status: WireStatus) -> App:
 
 
 def _stops(wires: Iterable[Wire]) -> list[Give | Stop]:
-    return [Stop(wire.id, wire.deployment_id) for wire in wires]
+    return [Stop(wire.id, wire.deployment_id, wire.runtime) for wire in wires]

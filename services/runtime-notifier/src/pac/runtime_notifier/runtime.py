@@ -18,6 +18,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, SecretStr, StrictBool
 
 from pac.contracts.base import one_line
 from pac.eventlog.tracing import SpanKind, traced
+from pac.runtime_notifier.running import DEFAULT_RUNTIME
 
 JSON = "application/json"
 LOGS_MAX_BYTES = 8 * 1_048_576  # of JSON around the text that was asked for: a line of one letter takes a hundred
@@ -146,11 +147,25 @@ A = TypeVar("A", bound=_Answer)
 
 
 class Runtime:
-    """One runtime. Use it as an async context manager: the connections live that long."""
+    """One runtime. Use it as an async context manager: the connections live that long.
 
-    def __init__(self, url: str, secret: SecretStr | None, *, timeout_seconds: float, answer_max_bytes: int) -> None:
+    `accepts_environment`: it is the local one, or another that hands an `environment` on to its agents.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        secret: SecretStr | None,
+        *,
+        timeout_seconds: float,
+        answer_max_bytes: int,
+        accepts_environment: bool = False,
+        name: str = DEFAULT_RUNTIME,
+    ) -> None:
+        self.name = name
+        self.accepts_environment = accepts_environment
+        self.secret = secret
         self._url = url.rstrip("/")
-        self._secret = secret
         self._timeout = aiohttp.ClientTimeout(total=timeout_seconds)
         self._answer_max_bytes = answer_max_bytes
         self._session: aiohttp.ClientSession | None = None
@@ -185,7 +200,7 @@ class Runtime:
             if accepted.deploymentId != package.wire_id:
                 return Unclear("the runtime accepted another deployment than it was given")
             return Accepted()
-        return _refusal(status, body)
+        return _refusal(self.name, status, body)
 
     async def health(self, wire_id: str) -> Health | Unknown | Unclear:
         answer = await self._call("GET", f"/deployments/{quote(wire_id, safe='')}/health", headers=self._bearer())
@@ -228,7 +243,7 @@ class Runtime:
         return Output(told.lines, told.truncated)
 
     def _bearer(self) -> dict[str, str]:
-        return {"Authorization": f"Bearer {self._secret.get_secret_value()}"} if self._secret else {}
+        return {"Authorization": f"Bearer {self.secret.get_secret_value()}"} if self.secret else {}
 
     async def _call(
         self,
@@ -270,7 +285,7 @@ def _parsed(model: type[A], body: bytes) -> A | None:
         return None
 
 
-def _refusal(status: int, body: bytes) -> RefusedByRuntime | Unclear:
+def _refusal(name: str, status: int, body: bytes) -> RefusedByRuntime | Unclear:
     told = _parsed(_ErrorAnswer, body)
     said = f": {one_line(told.message)}" if told and told.message else ""
     if HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST:
@@ -278,16 +293,22 @@ def _refusal(status: int, body: bytes) -> RefusedByRuntime | Unclear:
     match status:
         case HTTPStatus.UNAUTHORIZED | HTTPStatus.FORBIDDEN:
             return RefusedByRuntime(
-                f"The runtime refuses our credentials ({status}): see RUNTIME_NOTIFIER_RUNTIME_SECRET", retriable=False
+                f"The runtime refuses our credentials ({status}): see {_setting(name, 'SECRET')}", retriable=False
             )
         case HTTPStatus.UNPROCESSABLE_ENTITY | HTTPStatus.BAD_REQUEST | HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
             return RefusedByRuntime(f"The runtime refuses the deployment ({status}){said}", retriable=False)
         case HTTPStatus.NOT_FOUND | HTTPStatus.METHOD_NOT_ALLOWED:
             return RefusedByRuntime(
-                f"The runtime has no POST /deploy ({status}): see RUNTIME_NOTIFIER_RUNTIME_URL", retriable=True
+                f"The runtime has no POST /deploy ({status}): see {_setting(name, 'URL')}", retriable=True
             )
         case _:
             return Unclear(f"asked to deploy, the runtime answered {status}")
+
+
+def _setting(name: str, of_default: str) -> str:
+    if name == DEFAULT_RUNTIME:
+        return f"RUNTIME_NOTIFIER_RUNTIME_{of_default}"
+    return f"{name} in RUNTIME_NOTIFIER_RUNTIMES"
 
 
 def failure_is_retriable(message: str) -> bool:

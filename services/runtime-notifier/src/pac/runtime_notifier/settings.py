@@ -3,9 +3,22 @@
 import base64
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, AnyHttpUrl, BeforeValidator, Field, SecretStr
+from pydantic import (
+    AfterValidator,
+    AnyHttpUrl,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    TypeAdapter,
+    ValidationError,
+)
 from pydantic_settings import NoDecode, SettingsConfigDict
 
+from pac.runtime_notifier.running import DEFAULT_RUNTIME
+from pac.runtime_notifier.runtime import Runtime
+from pac.runtime_notifier.runtimes import Runtimes
 from pac.runtime_notifier.secrets.envelope import KeyRing
 from pac.runtime_notifier.webhooks.rules import Policy
 from pac.runtime_notifier.webhooks.seals import Seals
@@ -28,6 +41,33 @@ def _numbers(text: Any) -> Any:
     return text.split(",") if isinstance(text, str) else text
 
 
+class NamedRuntime(BaseModel):
+    """One of RUNTIME_NOTIFIER_RUNTIMES."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+    url: AnyHttpUrl
+    secret: SecretStr | None = None
+    accepts_environment: bool = False
+
+
+RuntimeName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,62}$")]
+_NAMED = TypeAdapter(dict[RuntimeName, NamedRuntime])
+
+
+def _named(text: SecretStr) -> SecretStr:
+    """Its faults name places, never a value: secrets are in it."""
+    try:
+        named = _NAMED.validate_json(text.get_secret_value())
+    except ValidationError as invalid:
+        error = invalid.errors(include_input=False, include_context=False, include_url=False)[0]
+        place = ".".join(map(str, error["loc"]))
+        raise ValueError(f"{place}: {error['msg']}" if place else "must be a JSON object: name → settings") from None
+    if DEFAULT_RUNTIME in named:
+        raise ValueError(f"{DEFAULT_RUNTIME}: that one is set by RUNTIME_NOTIFIER_RUNTIME_URL")
+    return text
+
+
+NamedRuntimes = Annotated[SecretStr, AfterValidator(_named)]
 Keys = Annotated[SecretStr, AfterValidator(_keys)]  # each base64 of 32 bytes, separated by commas
 
 
@@ -37,6 +77,8 @@ class Settings(ServiceSettings):
     runtime_url: AnyHttpUrl
     runtime_secret: SecretStr | None = None
     runtime_accepts_environment: bool = False
+    # More of them, by the names that apps choose by: {"europe": {"url": …, "secret": …, "accepts_environment": false}}
+    runtimes: NamedRuntimes | None = None
     runtime_timeout_seconds: float = Field(default=10.0, gt=0, le=60)  # of one call
     runtime_answer_max_bytes: int = Field(default=65_536, ge=1024)
     # Watched at once by one process: more than the hub runs at a time, since each may take up to its deadline.
@@ -69,6 +111,26 @@ class Settings(ServiceSettings):
     webhook_rotation_seconds: float = Field(default=86_400.0, gt=0)  # a secret that was replaced still signs
     webhooks_per_app: int = Field(default=20, ge=1)
     webhook_keep_days: float = Field(default=30.0, gt=0)  # notices and attempts
+
+    @property
+    def every_runtime(self) -> Runtimes:
+        default = NamedRuntime(
+            url=self.runtime_url,
+            secret=self.runtime_secret,
+            accepts_environment=self.runtime_accepts_environment,
+        )
+        named = _NAMED.validate_json(self.runtimes.get_secret_value()) if self.runtimes is not None else {}
+        return Runtimes({name: self._runtime(name, each) for name, each in {DEFAULT_RUNTIME: default, **named}.items()})
+
+    def _runtime(self, name: str, chosen: NamedRuntime) -> Runtime:
+        return Runtime(
+            str(chosen.url),
+            chosen.secret,
+            timeout_seconds=self.runtime_timeout_seconds,
+            answer_max_bytes=self.runtime_answer_max_bytes,
+            accepts_environment=chosen.accepts_environment,
+            name=name,
+        )
 
     @property
     def sealing_key_bytes(self) -> bytes:

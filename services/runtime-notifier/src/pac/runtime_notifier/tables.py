@@ -15,6 +15,7 @@ APPS = Table(
     Column("current_release", BigInteger, nullable=False),
     Column("stopped_release", BigInteger, nullable=False),
     Column("serving", Text),
+    Column("runtime", Text, nullable=False),  # the next wire's
     Column("is_orphan", Boolean, nullable=False),  # it serves, nothing should run, and the runtime cannot stop it
 )
 
@@ -42,4 +43,5 @@ WIRES = Table(
     Column("attempt", Integer),
     Column("status", Text, nullable=False),
     Column("given_at", DateTime(timezone=True)),
+    Column("runtime", Text, nullable=False),
 )

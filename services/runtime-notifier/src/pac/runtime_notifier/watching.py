@@ -10,7 +10,6 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import assert_never
-from uuid import UUID
 
 import structlog
 from pydantic import SecretStr
@@ -24,11 +23,11 @@ from pac.runtime_notifier.runtime import (
     Health,
     Package,
     RefusedByRuntime,
-    Runtime,
     Unclear,
     Unknown,
     failure_is_retriable,
 )
+from pac.runtime_notifier.runtimes import Runtimes
 from pac.runtime_notifier.scrubbing import scrubbed
 
 logger = structlog.get_logger(__name__)
@@ -84,17 +83,16 @@ Wanted = Callable[[], Awaitable[bool]]
 class Watch:
     """`wanted` says whether the wire should still be given: its delivery is not aborted, its app not deleted."""
 
-    runtime: Runtime
+    runtimes: Runtimes
     store: Store
     environments: Environments
-    accepts_environment: bool
     pace: Pace
     hiding: Hiding
 
     async def until_settled(self, errand: Errand, facts: Facts, wanted: Wanted) -> Outcome:
         pause, stopped = self.pace.first_seconds, 0
         while True:
-            health = await self.runtime.health(errand.wire_id)
+            health = await self.runtimes[errand.runtime].health(errand.wire_id)
             overdue = errand.overdue(datetime.now(UTC))
             stopped = stopped + 1 if isinstance(health, Health) and health.status == "stopped" else 0
             outcome: Outcome | None = await self._told(health, errand, facts, stopped)
@@ -120,7 +118,7 @@ class Watch:
                 return Ready()
             case Health(status="failed", message=message):
                 said = message or "The runtime failed and gives no reason"
-                return Failed(await self._fit(said, errand.app_id, facts), failure_is_retriable(said))
+                return Failed(await self._fit(said, errand, facts), failure_is_retriable(said))
             case Health() if stopped >= STOPPED_LOOKS:
                 return Failed("The runtime stopped it before it was healthy", retriable=True)
             case Unclear(why=why):
@@ -145,8 +143,8 @@ class Watch:
         return (datetime.now(UTC) - errand.due_at).total_seconds()
 
     async def _give(self, errand: Errand, facts: Facts) -> Accepted | Failed | Unclear:
-        environment = None
-        if self.accepts_environment:
+        runtime, environment = self.runtimes[errand.runtime], None
+        if runtime.accepts_environment:
             try:
                 environment = await self.environments.merged(errand.app_id, facts)
             except EnvironmentLost as lost:
@@ -166,7 +164,7 @@ class Watch:
             traceparent=errand.because.traceparent,
         )
         reach("runtime.before_post")
-        answer = await self.runtime.deploy(package)
+        answer = await runtime.deploy(package)
         reach("runtime.after_post")
         match answer:
             case Accepted():
@@ -174,17 +172,17 @@ class Watch:
             case Unclear(why=why):
                 logger.info("runtime_unclear", wire_id=errand.wire_id, why=why)
             case RefusedByRuntime(reason=reason, retriable=retriable):
-                return Failed(await self._fit(reason, errand.app_id, facts), retriable)
+                return Failed(await self._fit(reason, errand, facts), retriable)
             case _:
                 assert_never(answer)
         return answer
 
-    async def _fit(self, text: str, app_id: UUID, facts: Facts) -> str:
-        return scrubbed(text, await self._hidden(app_id, facts))
+    async def _fit(self, text: str, errand: Errand, facts: Facts) -> str:
+        return scrubbed(text, await self._hidden(errand, facts))
 
-    async def _hidden(self, app_id: UUID, facts: Facts) -> Sequence[str]:
+    async def _hidden(self, errand: Errand, facts: Facts) -> Sequence[str]:
         """Values that a runtime's text may quote: they were handed to it."""
         try:
-            return await self.hiding.values(app_id, facts)
+            return await self.hiding.values(errand.app_id, facts, errand.runtime)
         except EnvironmentLost:
             return self.hiding.ours  # then it was never handed over
