@@ -109,8 +109,21 @@ async def scraped(pac: Pac) -> str:
     return "\n".join(answer.body for answer in said)
 
 
+def families_in(text: str) -> list[tuple[str, str]]:
+    """Name and type of each metric that a scrape shows."""
+    return re.findall(r"^# TYPE (\S+) (\S+)$", text, re.MULTILINE)
+
+
+async def test_the_reference_lists_what_the_services_show(pac: Pac) -> None:
+    page = (ROOT / "docs/reference/metrics.md").read_text(encoding="utf-8")
+    told = re.findall(r"^\| `(\w+)` \| (\w+) \|", page, re.MULTILINE)
+    ours = {one for one in families_in(await scraped(pac)) if not one[0].startswith(("process_", "python_"))}
+    # The client of Prometheus says of each counter and histogram when it began.
+    assert {one for one in ours if not one[0].endswith("_created")} == set(told)
+
+
 async def test_every_expression_names_metrics_that_the_services_have(pac: Pac) -> None:
-    families = re.findall(r"^# TYPE (\S+) (\S+)$", await scraped(pac), re.MULTILINE)
+    families = families_in(await scraped(pac))
     known = {name for name, _ in families}
     known |= {f"{name}_{part}" for name, kind in families if kind == "histogram" for part in ("bucket", "sum", "count")}
     named = {
