@@ -22,10 +22,17 @@ Span = dict[str, Any]
 DEPLOY = "/api/agent-apps/{app_id}/packages/deploy"
 
 
+TOLD = {"http.route", "http.response.status_code", "request.id", "event.id", "stream", "wire.id", "error.type"}
+
+
+def spans_with(pac: Pac, text: str) -> list[Span]:
+    assert pac.traces_file is not None
+    lines = pac.traces_file.read_text(encoding="utf-8").splitlines()
+    return [json.loads(line) for line in lines if text in line]
+
+
 def spans_of(pac: Pac, trace_id: str) -> list[Span]:
-    lines = (pac.state_dir.parent / "traces.jsonl").read_text(encoding="utf-8").splitlines()
-    spans = (json.loads(line) for line in lines if trace_id in line)
-    return [span for span in spans if span["context"]["trace_id"] == f"0x{trace_id}"]
+    return [span for span in spans_with(pac, trace_id) if span["context"]["trace_id"] == f"0x{trace_id}"]
 
 
 def is_whole(spans: list[Span], outside: str | None) -> bool:
@@ -75,8 +82,7 @@ async def test_who_brings_no_trace_gets_one_of_their_own(pac: Pac, tenant: Tenan
     _, request_id = await deployed(pac, tenant, folder)
 
     def roots() -> list[Span]:
-        lines = (pac.state_dir.parent / "traces.jsonl").read_text(encoding="utf-8").splitlines()
-        return [span for span in (json.loads(line) for line in lines if request_id in line) if not span["parent_id"]]
+        return [span for span in spans_with(pac, request_id) if not span["parent_id"]]
 
     await eventually(lambda: len(roots()) == 1)
     trace_id = roots()[0]["context"]["trace_id"].removeprefix("0x")
@@ -86,6 +92,18 @@ async def test_who_brings_no_trace_gets_one_of_their_own(pac: Pac, tenant: Tenan
         return is_whole(spans, None) and services_of(spans) == set(SERVICES)
 
     await eventually(whole)
+
+
+async def test_spans_hold_ids_routes_and_kinds_of_errors_and_nothing_else(
+    pac: Pac, tenant: Tenant, folder: Path
+) -> None:
+    await deployed(pac, tenant, folder)
+    spans = spans_with(pac, "")
+    assert {key for span in spans for key in span["attributes"]} <= TOLD
+    assert {key for span in spans for key in span["status"]} == {"status_code"}
+    assert [span for span in spans if span["events"] or span["links"]] == []
+    addressed = [span for span in spans if "://" in str(span["attributes"]) or "X-Amz-" in str(span["attributes"])]
+    assert addressed == []
 
 
 def names_in(expression: str) -> set[str]:
