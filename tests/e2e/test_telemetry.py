@@ -94,6 +94,32 @@ async def test_who_brings_no_trace_gets_one_of_their_own(pac: Pac, tenant: Tenan
     await eventually(whole)
 
 
+def lines_of(pac: Pac, name: str, value: str) -> list[dict[str, Any]]:
+    """What the services have logged with this field."""
+    logs = [pac.state_dir / "logs" / f"{service}.log" for service in SERVICES]
+    lines = [line for log in logs for line in log.read_text(encoding="utf-8").splitlines() if value in line]
+    return [one for one in (json.loads(line) for line in lines) if one.get(name) == value]
+
+
+async def test_the_lines_of_a_deployment_are_found_by_its_id_and_by_its_trace(
+    pac: Pac, tenant: Tenant, folder: Path
+) -> None:
+    trace_id = uuid4().hex
+    deployment, _ = await deployed(pac, tenant, folder, f"00-{trace_id}-{uuid4().hex[:16]}-01")
+
+    def found() -> bool:
+        """The gateway learns the id when somebody asks for the deployment, which has no trace of ours."""
+        by_id, by_trace = lines_of(pac, "deployment_id", deployment), lines_of(pac, "trace_id", trace_id)
+        events = {line["event"] for line in by_id if line in by_trace}
+        return (
+            {line["service"] for line in by_id} == {line["service"] for line in by_trace} == set(SERVICES)
+            and {"package_submitted", "credits_decided", "deployment_moved"} <= events
+            and {"step_answered", "package_given", "wire_settled"} <= events  # of workers
+        )
+
+    await eventually(found)
+
+
 async def test_spans_hold_ids_routes_and_kinds_of_errors_and_nothing_else(
     pac: Pac, tenant: Tenant, folder: Path
 ) -> None:

@@ -27,7 +27,7 @@ class Worker:
     """`handle` ends by `job.done(tx)` or `job.again(…)`. An OSError is an outage: again after a pause that grows.
 
     Any other exception is logged and the job comes again after a longer pause; it is never lost. A handler whose lease
-    is gone is cancelled.
+    is gone is cancelled. What is logged meanwhile names the deployment that a job's payload names, and its trace.
     """
 
     def __init__(
@@ -85,6 +85,7 @@ class Worker:
     async def _run(self, job: Job) -> None:
         told = {"queue": self._jobs.queue, "key": job.key, "attempts": job.attempts}
         backoff = min(FIRST_BACKOFF_SECONDS * 2 ** min(job.attempts - 1, 20), LONGEST_BACKOFF_SECONDS)
+        structlog.contextvars.bind_contextvars(**_named(job))  # for this task, which ends with the job
         try:
             await self._while_held(job)
             await job.failed(backoff, "the handler neither finished nor postponed it")
@@ -133,3 +134,11 @@ class Worker:
                 await job.renew(self._lease_seconds)
                 good_until = asked_at + self._lease_seconds
         raise StaleLease(job.key)
+
+
+def _named(job: Job) -> dict[str, str]:
+    """For the log's lines. A job about no deployment, or about many, belongs to no one trace."""
+    deployment_id = job.payload.get("deployment_id")
+    if not isinstance(deployment_id, str):
+        return {}
+    return {"deployment_id": deployment_id, "traceparent": job.cause.traceparent or ""}
