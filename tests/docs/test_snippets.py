@@ -35,7 +35,7 @@ NOT_RUN = {
     **{
         str(
             page.relative_to(CHECKOUT)
-        ): "for a PAC that has the fault; its commands are looked up, here and in tests/e2e"
+        ): "for a PAC that has the fault; its commands are looked up, here and in tests/deploy"
         for page in (PAGES / "runbooks").glob("Pac*.md")
     },
 }

@@ -2,26 +2,20 @@
 
 import json
 import re
-import shlex
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-import yaml
-from typer.main import get_command
-
-from pac.cli.application import build
 from pac.cli.local.environment import SERVICES
 from pac.testkit.agents import packed_agent
-from pac.testkit.dashboards import DASHBOARDS, Panel
+from pac.testkit.dashboards import DASHBOARDS
 from pac.testkit.eventually import eventually
 from pac.testkit.pac_up import Pac, Tenant
 
 ROOT = Path(__file__).resolve().parents[2]
 Span = dict[str, Any]
 DEPLOY = "/api/agent-apps/{app_id}/packages/deploy"
-
-
+# All attributes that a span may have.
 TOLD = {"http.route", "http.response.status_code", "request.id", "event.id", "stream", "wire.id", "error.type"}
 
 
@@ -132,22 +126,6 @@ async def test_spans_hold_ids_routes_and_kinds_of_errors_and_nothing_else(
     assert addressed == []
 
 
-def names_in(expression: str) -> set[str]:
-    """The metrics of a PromQL expression: words that are no function, label, duration, string or operator."""
-    bare = re.sub(r'"[^"]*"|\{[^}]*\}|\[[^\]]*\]|\b(by|without|on|ignoring)\s*\([^)]*\)', " ", expression)
-    words = re.findall(r"[a-z_][a-z0-9_]*\b(?!\s*\()", bare)
-    return set(words) - {"and", "or", "unless", "bool"}
-
-
-def panels() -> list[Panel]:
-    return [panel for of_one in DASHBOARDS.values() for panel in of_one]
-
-
-def rules() -> list[dict[str, Any]]:
-    [group] = yaml.safe_load((ROOT / "deploy/alerts/pac.yaml").read_text(encoding="utf-8"))["groups"]
-    return list(group["rules"])
-
-
 async def scraped(pac: Pac) -> str:
     said = [await pac.call("GET", f"{url}/metrics") for url in pac.status["admin_urls"].values()]
     return "\n".join(answer.body for answer in said)
@@ -162,21 +140,9 @@ async def test_the_reference_lists_what_the_services_show(pac: Pac) -> None:
     page = (ROOT / "docs/reference/metrics.md").read_text(encoding="utf-8")
     told = re.findall(r"^\| `(\w+)` \| (\w+) \|", page, re.MULTILINE)
     ours = {one for one in families_in(await scraped(pac)) if not one[0].startswith(("process_", "python_"))}
+    assert len(ours) > 25
     # The client of Prometheus says of each counter and histogram when it began.
     assert {one for one in ours if not one[0].endswith("_created")} == set(told)
-
-
-async def test_every_expression_names_metrics_that_the_services_have(pac: Pac) -> None:
-    families = families_in(await scraped(pac))
-    known = {name for name, _ in families}
-    known |= {f"{name}_{part}" for name, kind in families if kind == "histogram" for part in ("bucket", "sum", "count")}
-    named = {
-        name
-        for text in (*(one.expression for one in panels()), *(rule["expr"] for rule in rules()))
-        for name in names_in(text)
-    }
-    assert named - known == set()
-    assert len(named) > 15
     assert (await pac.call("GET", "/metrics")).status == 404
 
 
@@ -195,26 +161,3 @@ async def test_the_public_figures_are_those_of_the_dashboard(pac: Pac, tenant: T
         return len(shown) == 4 and shown["completed"] > 0 and shown.items() <= public.items()
 
     await eventually(the_same)
-
-
-def test_every_alert_has_a_page_whose_commands_exist() -> None:
-    pages = {path.stem: path.read_text(encoding="utf-8") for path in (ROOT / "docs/runbooks").glob("Pac*.md")}
-    assert {rule["alert"] for rule in rules()} == set(pages)
-    assert len(pages) == 12
-    for rule in rules():
-        page = pages[rule["alert"]]
-        assert rule["annotations"]["runbook"] == f"docs/runbooks/{rule['alert']}.md"
-        commands = re.findall(r"^\$ pac (.+)$", page, re.MULTILINE)
-        assert commands, rule["alert"]
-        for words in commands:
-            parses(shlex.split(words))
-
-
-def parses(words: list[str]) -> None:
-    """Raises UsageError where no `pac` command takes these words."""
-    here: Any = get_command(build())
-    while hasattr(here, "commands"):
-        name, *words = words
-        assert name in here.commands, name
-        here = here.commands[name]
-    here.make_context("pac", words)

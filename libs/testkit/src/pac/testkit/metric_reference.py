@@ -57,15 +57,13 @@ class Figure:
 
 
 def page() -> str:
-    return HEAD + "".join(f"\n## {title}\n\n{COLUMNS}{_rows(those)}" for title, those in _sections(figures()))
+    return HEAD + "".join(
+        f"\n## {title}\n\n{COLUMNS}{_rows(those)}" for title, those in _sections(asyncio.run(figures()))
+    )
 
 
-def figures() -> dict[str, set[Figure]]:
+async def figures() -> dict[str, set[Figure]]:
     """Service → what its process shows."""
-    return asyncio.run(_figures())
-
-
-async def _figures() -> dict[str, set[Figure]]:
     return {
         service.name.value: {*_held(Running(service).service.metrics.registry), *_held(REGISTRY)}
         for service in _services()
