@@ -107,7 +107,7 @@ async def test_the_lines_of_a_deployment_are_found_by_its_id_and_by_its_trace(
         events = {line["event"] for line in by_id if line in by_trace}
         return (
             {line["service"] for line in by_id} == {line["service"] for line in by_trace} == set(SERVICES)
-            and {"package_submitted", "credits_decided", "deployment_moved"} <= events
+            and {"package_submitted", "credits_decided", "deployment_started", "deployment_moved"} <= events
             and {"step_answered", "package_given", "wire_settled"} <= events  # of workers
         )
 

@@ -11,6 +11,7 @@ from pac.eventlog.crashpoints import reach
 from pac.eventlog.jobs import Job, Jobs
 from pac.eventlog.leases import StaleLease
 from pac.eventlog.metrics import JOBS_TAKEN
+from pac.eventlog.tracing import named_in_logs
 from pac.eventlog.types import LogUnavailable
 
 logger = structlog.get_logger(__name__)
@@ -83,9 +84,12 @@ class Worker:
                 await self._jobs.wanted.wait()
 
     async def _run(self, job: Job) -> None:
+        with _named(job):
+            await self._try(job)
+
+    async def _try(self, job: Job) -> None:
         told = {"queue": self._jobs.queue, "key": job.key, "attempts": job.attempts}
         backoff = min(FIRST_BACKOFF_SECONDS * 2 ** min(job.attempts - 1, 20), LONGEST_BACKOFF_SECONDS)
-        structlog.contextvars.bind_contextvars(**_named(job))  # for this task, which ends with the job
         try:
             await self._while_held(job)
             await job.failed(backoff, "the handler neither finished nor postponed it")
@@ -136,9 +140,9 @@ class Worker:
         raise StaleLease(job.key)
 
 
-def _named(job: Job) -> dict[str, str]:
-    """For the log's lines. A job about no deployment, or about many, belongs to no one trace."""
+def _named(job: Job) -> contextlib.AbstractContextManager[None]:
+    """A job about no deployment, or about many, belongs to no one trace."""
     deployment_id = job.payload.get("deployment_id")
     if not isinstance(deployment_id, str):
-        return {}
-    return {"deployment_id": deployment_id, "traceparent": job.cause.traceparent or ""}
+        return contextlib.nullcontext()
+    return named_in_logs(deployment_id, job.cause.traceparent)
