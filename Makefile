@@ -74,6 +74,7 @@ check: setup ## format, lint, types, who imports whom, generated files
 	$(RUN) python -m pac.testkit.settings_reference --check docs/reference/settings.md
 	$(RUN) python -m pac.testkit.cli_reference --check docs/reference/cli.md
 	$(RUN) python -m pac.testkit.event_reference --check docs/reference/events.md
+	$(RUN) python -m pac.testkit.metric_reference --check docs/reference/metrics.md
 	$(RUN) python -m pac.gateway.openapi --check
 	$(RUN) python -m pac.contracts.compatibility libs/contracts/released
 	$(RUN) python -m pac.testkit.holds --check
@@ -96,6 +97,7 @@ generate: setup ## write the generated files again
 	$(RUN) python -m pac.testkit.settings_reference docs/reference/settings.md
 	$(RUN) python -m pac.testkit.cli_reference docs/reference/cli.md
 	$(RUN) python -m pac.testkit.event_reference docs/reference/events.md
+	$(RUN) python -m pac.testkit.metric_reference docs/reference/metrics.md
 	$(RUN) python -m pac.gateway.openapi
 	$(RUN) python -m pac.testkit.dashboards deploy/grafana
 	$(RUN) python -m pac.contracts.golden libs/contracts/golden

@@ -23,12 +23,21 @@ RUN_BY = {
 NOT_RUN = {
     "README.md": "make's own targets, and calls with a reader's own names in capitals; the tutorial makes them",
     "docs/how-to/build-and-check-a-package.md": "the tutorial makes the same calls",
+    "docs/how-to/compose.md": "needs Docker; tests/deploy looks at the file",
     "docs/how-to/develop-an-agent.md": "pac dev runs until it is stopped; cli/tests drives it",
+    "docs/how-to/kubernetes.md": "needs a cluster; tests/deploy renders the chart",
     "docs/how-to/look-after-storage.md": "only looks; what it finds is tested by cli/tests",
+    "docs/how-to/observe.md": "a stack in the foreground; tests/e2e writes traces of every run",
     "docs/how-to/secrets.md": "names in capitals stand for a reader's own; tests/e2e/test_secrets.py makes the calls",
     "docs/how-to/sign-a-package.md": "needs gpg and sq; tests/e2e/test_signing.py makes the calls",
     "docs/how-to/webhooks.md": "needs a receiver; tests/e2e/test_webhooks.py has one",
     "docs/reference/environment.md": "needs Amazon's Secrets Manager; libs/agentkit/tests has a stand-in",
+    **{
+        str(
+            page.relative_to(CHECKOUT)
+        ): "for a PAC that has the fault; its commands are looked up, here and in tests/deploy"
+        for page in (PAGES / "runbooks").glob("Pac*.md")
+    },
 }
 NOT_JSON = {"docs/reference/errors.md": "the second example ends with … for what the first one shows"}
 COMMANDS = dict(commands())

@@ -115,6 +115,7 @@ async def test_fifty_planted_values_reach_the_agent_in_order_and_nothing_else(
     # but the package, where it is compressed.
     places = await found(pac, [deployment])
     assert {place.partition(" ")[0] for place in places} >= {"table", "topic", "file", "object"}
+    assert "file traces.jsonl" in places
     assert "table runtime_notifier.state.secrets" in await found(pac, [first])
 
 

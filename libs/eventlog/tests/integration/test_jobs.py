@@ -6,6 +6,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+import structlog
 
 from pac.eventlog import EventLog, Job, Jobs, StaleLease, Worker
 from pac.testkit.eventually import eventually
@@ -53,6 +54,20 @@ async def test_a_job_is_done_once_whatever_the_number_of_workers(jobs: Jobs, exa
         await put(jobs, example, str(n), payload={"n": 2})
     await until_empty(jobs, Worker(jobs, handle), Worker(Jobs(jobs.log, "validate"), handle))
     assert sorted(seen, key=int) == [str(n) for n in range(30)]
+
+
+async def test_what_is_logged_of_a_job_names_its_deployment_and_its_trace(jobs: Jobs, example: Any) -> None:
+    traceparent, seen = f"00-{'a' * 32}-{'b' * 16}-01", dict[str, Any]()
+
+    async def handle(job: Job) -> None:
+        seen[job.key] = structlog.contextvars.get_contextvars()
+        await done(job)
+
+    async with jobs.log.transaction(cause=example.cause.within(traceparent)) as tx:
+        await jobs.put(tx, "one", {"deployment_id": "7"})
+        await jobs.put(tx, "another", {"app_id": "7"})
+    await until_empty(jobs, Worker(jobs, handle, parallel=1))
+    assert seen == {"one": {"deployment_id": "7", "traceparent": traceparent}, "another": {}}
 
 
 async def test_what_is_rolled_back_was_not_wanted(jobs: Jobs, example: Any) -> None:

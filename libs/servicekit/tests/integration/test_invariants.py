@@ -1,6 +1,7 @@
 """Live laws on a real Postgres: whatever breaks one is named, the others hold, and asking is bounded and harmless."""
 
 import asyncio
+import re
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -193,11 +194,12 @@ async def test_only_the_operator_is_told(log: EventLog) -> None:
         assert ([law["name"] for law in body["laws"]], body["unchecked"]) == (NAMES, [])
 
 
-async def test_health_names_what_is_broken(log: EventLog, database: Database) -> None:
+async def test_health_and_metrics_name_what_is_broken(log: EventLog, database: Database) -> None:
     invariants = Invariants(log, laws_of_every_service(log))
     health = Health("gateway", checks=(), broken_laws=invariants.broken)
-    watching = asyncio.create_task(LawWatch(invariants, every_seconds=1.1).run())
-    admin = Listener(Admin(health, Metrics()).app(), drain_seconds=0.1)
+    metrics = Metrics()
+    watching = asyncio.create_task(LawWatch(invariants, metrics, every_seconds=1.1).run())
+    admin = Listener(Admin(health, metrics).app(), drain_seconds=0.1)
     try:
         async with served(admin) as url, ClientSession(url) as http:
 
@@ -215,6 +217,9 @@ async def test_health_names_what_is_broken(log: EventLog, database: Database) ->
 
             await eventually(named, seconds=5)
             assert (await seen())["status"] == "degraded"
+            async with http.get("/metrics") as answer:
+                shown = re.findall(r'^law_broken\{law="(\w+)"\} (\S+)$', await answer.text(), re.MULTILINE)
+            assert dict(shown) == {name: str(float(name == "nothing_is_parked_for_long")) for name in NAMES}
     finally:
         watching.cancel()
         await asyncio.gather(watching, return_exceptions=True)

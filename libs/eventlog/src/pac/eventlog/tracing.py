@@ -5,14 +5,16 @@ and what it leads to happens in other tasks, processes and days.
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from uuid import UUID
 
+import structlog
 from opentelemetry import trace
 from opentelemetry.trace import SpanKind
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-__all__ = ["SpanKind", "Traced", "traced"]
+__all__ = ["SpanKind", "Traced", "named_in_logs", "traced"]
 
 TRACER = trace.get_tracer("pac")
 _FORM = TraceContextTextMapPropagator()
@@ -49,3 +51,8 @@ def traced(
         raise
     finally:
         span.end()
+
+
+def named_in_logs(deployment_id: UUID | str, traceparent: str | None) -> AbstractContextManager[None]:
+    """What is logged inside, of work that no request or message began, is found by the deployment and its trace."""
+    return structlog.contextvars.bound_contextvars(deployment_id=str(deployment_id), traceparent=traceparent or "")

@@ -11,6 +11,7 @@ from pac.eventlog.crashpoints import reach
 from pac.eventlog.jobs import Job, Jobs
 from pac.eventlog.leases import StaleLease
 from pac.eventlog.metrics import JOBS_TAKEN
+from pac.eventlog.tracing import named_in_logs
 from pac.eventlog.types import LogUnavailable
 
 logger = structlog.get_logger(__name__)
@@ -27,7 +28,7 @@ class Worker:
     """`handle` ends by `job.done(tx)` or `job.again(…)`. An OSError is an outage: again after a pause that grows.
 
     Any other exception is logged and the job comes again after a longer pause; it is never lost. A handler whose lease
-    is gone is cancelled.
+    is gone is cancelled. What is logged meanwhile names the deployment that a job's payload names, and its trace.
     """
 
     def __init__(
@@ -83,6 +84,10 @@ class Worker:
                 await self._jobs.wanted.wait()
 
     async def _run(self, job: Job) -> None:
+        with _named(job):
+            await self._try(job)
+
+    async def _try(self, job: Job) -> None:
         told = {"queue": self._jobs.queue, "key": job.key, "attempts": job.attempts}
         backoff = min(FIRST_BACKOFF_SECONDS * 2 ** min(job.attempts - 1, 20), LONGEST_BACKOFF_SECONDS)
         try:
@@ -133,3 +138,11 @@ class Worker:
                 await job.renew(self._lease_seconds)
                 good_until = asked_at + self._lease_seconds
         raise StaleLease(job.key)
+
+
+def _named(job: Job) -> contextlib.AbstractContextManager[None]:
+    """A job about no deployment, or about many, belongs to no one trace."""
+    deployment_id = job.payload.get("deployment_id")
+    if not isinstance(deployment_id, str):
+        return contextlib.nullcontext()
+    return named_in_logs(deployment_id, job.cause.traceparent)

@@ -18,6 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from pac.contracts.errors import ErrorCode, Refused
 from pac.eventlog import EventLog, unavailable
 from pac.servicekit.answers import reply
+from pac.servicekit.metrics import Metrics
 from pac.servicekit.requests import caller_of
 
 logger = structlog.get_logger(__name__)
@@ -128,17 +129,25 @@ class Invariants:
 
 @dataclass(frozen=True)
 class LawWatch:
-    """Looks now and then, so that health can name what is broken without anybody waiting for it."""
+    """Looks now and then, so that health and metrics can name what is broken without anybody waiting for it."""
 
     invariants: Invariants
+    metrics: Metrics
     every_seconds: float = WATCH_SECONDS
     name: str = "laws"
 
     async def run(self) -> None:
         said: list[str] = []
         while True:
-            await self.invariants.look()
-            if (broken := self.invariants.broken()) != said:
+            judged = await self.invariants.look()
+            self._show(judged)
+            if (broken := judged.broken) != said:
                 logger.error("laws_broken", laws=broken) if broken else logger.info("laws_hold_again")
                 said = broken
             await asyncio.sleep(self.every_seconds)
+
+    def _show(self, judged: Judged) -> None:
+        for law in judged.laws:
+            self.metrics.law_broken.labels(law["name"]).set(float(not law["holds"]))
+        for name in judged.unchecked:
+            self.metrics.law_broken.labels(name).set(float("nan"))

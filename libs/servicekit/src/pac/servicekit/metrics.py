@@ -49,6 +49,12 @@ class Metrics:
         self.reader_restarts = Counter(
             "reader_restarts", "Readers started again after a failure", ("reader",), registry=self.registry
         )
+        self.law_broken = Gauge(
+            "law_broken",
+            "1 for a law found broken, 0 for one that holds, NaN unchecked",
+            ("law",),
+            registry=self.registry,
+        )
         self._samples: list[tuple[Sample, Gauge]] = []
 
     def sample(self, sample: Sample) -> None:

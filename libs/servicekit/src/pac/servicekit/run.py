@@ -197,7 +197,12 @@ class Running:
     def _others(self) -> list[Reader]:
         kept = self.service.idempotency
         sweeps = [] if kept is None else [ClaimSweep(kept.claims)]
-        return [*self.service.readers, *self.subscriptions.readers, LawWatch(self.invariants), *sweeps]
+        return [
+            *self.service.readers,
+            *self.subscriptions.readers,
+            LawWatch(self.invariants, self.service.metrics),
+            *sweeps,
+        ]
 
     async def _let_relay_finish(self) -> None:
         try:

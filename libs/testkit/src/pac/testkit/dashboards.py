@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pac.billing.invariants import LAWS_OF_MONEY
+
 HTTP = "http_server_request_duration_seconds"
 DATASOURCE = {"type": "prometheus", "uid": "${datasource}"}
 COLUMNS, HEIGHT = 3, 8
@@ -67,6 +69,11 @@ MONEY = (
     Panel("Credits spent, last day", 'sum(increase(credits_moved_total{kind="capture"}[1d]))', stat=True),
     Panel("Credits granted, last day", 'sum(increase(credits_moved_total{kind="grant"}[1d]))', stat=True),
     Panel("Deployments refused for want of credits", "sum(increase(credits_refused_total[1h]))"),
+    Panel(
+        "Laws of money that are broken",
+        f'sum(max by (law) (law_broken{{law=~"{"|".join(law.name for law in LAWS_OF_MONEY)}"}}))',
+        stat=True,
+    ),
 )
 DASHBOARDS = {"Service": SERVICE, "Pipeline": PIPELINE, "Money": MONEY}
 

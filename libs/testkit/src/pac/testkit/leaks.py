@@ -1,8 +1,8 @@
 """Looks through everything that a PAC of `pac up` keeps or shows for texts that may be nowhere.
 
-Every row of every database, every record of every topic (dead letters too), log files, what a supervisor and a runtime
-keep in files, stored objects, figures and health. A text is looked for as it is, in hex (as a row shows bytes) and in
-base64.
+Every row of every database, every record of every topic (dead letters too), log files, spans, what a supervisor and a
+runtime keep in files, stored objects, figures and health. A text is looked for as it is, in hex (as a row shows bytes)
+and in base64.
 """
 
 import base64
@@ -75,12 +75,13 @@ async def everything(pac: Pac) -> AsyncIterator[Piece]:
 
 
 def files_of(pac: Pac) -> list[Path]:
-    """Logs, the supervisor's own files, what the local runtime writes; not the servers' data, which is read above."""
+    """Logs, spans, files of the supervisor and of the local runtime; not the servers' data, which is read above."""
     own = [path for path in pac.state_dir.iterdir() if path.is_file()]
     logs = [path for path in (pac.state_dir / "logs").rglob("*") if path.is_file()]
     folders = [runtime_folder(pac) / name for name in WRITTEN_BY_A_RUNTIME]
     runtime = [path for folder in folders for path in folder.rglob("*") if path.is_file() and not path.is_symlink()]
-    return [*own, *logs, *runtime]
+    traces = [] if pac.traces_file is None else [pac.traces_file]
+    return [*own, *logs, *traces, *runtime]
 
 
 def runtime_folder(pac: Pac) -> Path:

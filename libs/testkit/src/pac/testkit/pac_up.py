@@ -67,11 +67,15 @@ class Tenant:
 
 @dataclass(frozen=True)
 class Pac:
-    """A running PAC. `status` is what `pac status -o json` says; `watch` is shown every answer, and may raise."""
+    """A running PAC. `status` is what `pac status -o json` says; `watch` is shown every answer, and may raise.
+
+    `traces_file` is where its processes write their spans, if they do.
+    """
 
     status: Json
     http: ClientSession
     watch: Callable[[str, str, Answer], None] = lambda *_: None
+    traces_file: Path | None = None
 
     @property
     def url(self) -> str:
@@ -172,11 +176,12 @@ async def pac_up(
 ) -> AsyncIterator[Pac]:
     """`pac up --detach` … `pac down`; asserts that nothing of it is left."""
     where = ("--state-dir", str(state_dir))
+    traces_file = (environment or {}).get("PAC_TRACES_FILE")
     started = await command("up", "--detach", *where, *options, environment=environment, patience=420)
     assert started.code == 0, f"pac up failed\n{started.out}\n{started.err}"
     try:
         async with ClientSession(timeout=ClientTimeout(total=90)) as http:
-            yield Pac(await status_of(state_dir), http)
+            yield Pac(await status_of(state_dir), http, traces_file=Path(traces_file) if traces_file else None)
     finally:
         stopped = await command("down", "--wipe", *where)
         assert stopped.code == 0, f"pac down failed\n{stopped.out}\n{stopped.err}"

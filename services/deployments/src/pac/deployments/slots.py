@@ -14,6 +14,7 @@ from pac.contracts.deployments import DeploymentEvent
 from pac.deployments.domain import Command, Deployment, OvertakeDeployment, StartDeployment
 from pac.deployments.queue import Queue
 from pac.eventlog import Cause, Decider, EventLog
+from pac.eventlog.tracing import named_in_logs
 from pac.servicekit.clock import Clock
 
 logger = structlog.get_logger(__name__)
@@ -96,21 +97,23 @@ class Dispatcher:
     async def dispatch(self) -> None:
         """Until no slot or no candidate is left."""
         for overtaken in await self._overtaken():
-            try:
-                await self.overtake(overtaken)
-            except OSError:
-                raise
-            except Exception:  # as below
-                logger.exception("deployment_not_overtaken", deployment_id=str(overtaken.deployment_id))
+            with named_in_logs(overtaken.deployment_id, overtaken.cause.traceparent):
+                try:
+                    await self.overtake(overtaken)
+                except OSError:
+                    raise
+                except Exception:  # as below
+                    logger.exception("deployment_not_overtaken")
         skipped: list[UUID] = []
         while (chosen := await self.look(skipped)) is not None:
-            try:
-                await self.give_slot(chosen, skipped)
-            except OSError:
-                raise
-            except Exception:  # one that cannot be started must not hold up all others
-                logger.exception("deployment_not_started", deployment_id=str(chosen.deployment_id))
-                skipped.append(chosen.deployment_id)
+            with named_in_logs(chosen.deployment_id, chosen.cause.traceparent):
+                try:
+                    await self.give_slot(chosen, skipped)
+                except OSError:
+                    raise
+                except Exception:  # one that cannot be started must not hold up all others
+                    logger.exception("deployment_not_started")
+                    skipped.append(chosen.deployment_id)
 
     async def overtake(self, overtaken: Waiting) -> None:
         deployment_id = overtaken.deployment_id

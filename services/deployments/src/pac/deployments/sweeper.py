@@ -14,6 +14,7 @@ from pac.deployments.queue import Queue
 from pac.deployments.slots import ACTOR
 from pac.deployments.tables import queue
 from pac.eventlog import Cause, Decider, EventLog
+from pac.eventlog.tracing import named_in_logs
 from pac.servicekit.clock import Clock
 
 logger = structlog.get_logger(__name__)
@@ -67,12 +68,13 @@ class Sweeper:
         async with self.log.reading() as connection:
             due = (await connection.execute(statement)).all()
         for deployment_id, correlation_id, traceparent in due:
-            try:
-                await self._check(deployment_id, Cause(ACTOR, correlation_id, traceparent=traceparent))
-            except OSError:
-                raise
-            except Exception:  # one that is broken must not keep the clock from all others
-                logger.exception("deadline_missed", deployment_id=str(deployment_id))
+            with named_in_logs(deployment_id, traceparent):
+                try:
+                    await self._check(deployment_id, Cause(ACTOR, correlation_id, traceparent=traceparent))
+                except OSError:
+                    raise
+                except Exception:  # one that is broken must not keep the clock from all others
+                    logger.exception("deadline_missed")
         return len(due)
 
     async def _check(self, deployment_id: UUID, cause: Cause) -> None:
