@@ -63,8 +63,9 @@ BY_NAME: Final[Mapping[str, Any]] = {
     # credits, keys, policies, secrets
     "amount": 5,
     "available": 3,
-    "deploy_policy": "members",
+    "deploy_policy": "on_secrets",
     "kind": "operator",
+    "redeploys": True,
     "required": 5,
     "role": "member",
     "runtime": "europe",

@@ -50,10 +50,13 @@ class RuntimeBack(Event):
 
 
 class SecretsChanged(Event):
+    """`redeploys`: the app's `deploy_policy` asks for a new release of what runs, with them."""
+
     type: Literal["SecretsChanged"] = "SecretsChanged"
     agent_app_id: UUID
     names: tuple[str, ...]
     secrets_version: int
+    redeploys: bool = False
 
 
 class WebhookDelivered(Event):
