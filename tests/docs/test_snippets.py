@@ -25,6 +25,7 @@ NOT_RUN = {
     "docs/how-to/build-and-check-a-package.md": "the tutorial makes the same calls",
     "docs/how-to/develop-an-agent.md": "pac dev runs until it is stopped; cli/tests drives it",
     "docs/how-to/look-after-storage.md": "only looks; what it finds is tested by cli/tests",
+    "docs/how-to/runtimes.md": "needs two runtimes; tests of gateway and runtime-notifier have them",
     "docs/how-to/secrets.md": "names in capitals stand for a reader's own; tests/e2e/test_secrets.py makes the calls",
     "docs/how-to/sign-a-package.md": "needs gpg and sq; tests/e2e/test_signing.py makes the calls",
     "docs/how-to/webhooks.md": "needs a receiver; tests/e2e/test_webhooks.py has one",
