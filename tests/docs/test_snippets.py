@@ -28,6 +28,7 @@ NOT_RUN = {
     "docs/how-to/kubernetes.md": "needs a cluster; tests/deploy renders the chart",
     "docs/how-to/look-after-storage.md": "only looks; what it finds is tested by cli/tests",
     "docs/how-to/observe.md": "a stack in the foreground; tests/e2e writes traces of every run",
+    "docs/how-to/runtimes.md": "needs two runtimes; tests of gateway and runtime-notifier have them",
     "docs/how-to/secrets.md": "names in capitals stand for a reader's own; tests/e2e/test_secrets.py makes the calls",
     "docs/how-to/sign-a-package.md": "needs gpg and sq; tests/e2e/test_signing.py makes the calls",
     "docs/how-to/webhooks.md": "needs a receiver; tests/e2e/test_webhooks.py has one",

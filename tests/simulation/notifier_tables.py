@@ -9,7 +9,7 @@ from pac.runtime_notifier.errands import Because, Errand, Facts
 from pac.runtime_notifier.fleet import LIVE, Fleet
 from pac.runtime_notifier.running import App, Delivery, Give, Stop, Wire
 from pac.runtime_notifier.runtime import CannotStop, Health, Runtime, StopTaken, Unknown
-from pac.runtime_notifier.watching import Failed, GivenUp, NotGiven, Outcome, Ready, Wanted
+from pac.runtime_notifier.watching import Absence, Failed, GivenUp, NotGiven, Outcome, Ready, Wanted
 from pac.runtime_notifier.webhooks.notices import Notice
 from pac.runtime_notifier.webhooks.outbox import Outbox
 
@@ -161,8 +161,8 @@ class MemoryWatch:
     world: World
     runtime: MemoryRuntime
 
-    async def until_settled(self, errand: Errand, facts: Facts, wanted: Wanted) -> Outcome:
-        del facts
+    async def until_settled(self, errand: Errand, facts: Facts, wanted: Wanted, absence: Absence) -> Outcome:
+        del facts, absence
         while True:
             overdue = errand.overdue(self.world.now)
             match self.runtime.status.get(errand.wire_id):

@@ -74,7 +74,7 @@ class Packages:
         stream_of = None if rules.submission_stream else _on_package_stream
         self.log = MemoryLog(world, ServiceName.PACKAGES, self.tables, stream_of)
         self.jobs = MemoryJobs(self.log, "steps")
-        real = PackagesConsumers(self.log, self.jobs, world.clock)
+        real = PackagesConsumers(self.log, self.jobs, self.jobs, world.clock)
         self.submitting = Submitting(self.log, world.clock)
         nowhere = cast("Any", None)
         self.work = packages_tables.MemoryWork(

@@ -24,7 +24,7 @@ from pac.testkit.whole import BILLING, DEPLOYMENTS, GATEWAY, NOTIFIER, PACKAGES
 from .between import Between, between
 
 POLICY = Policy(attempts=2)
-UNHURRIED = replace(QUICK, longest_seconds=1.0)  # what answers 10 MB is not asked ten times a second
+UNHURRIED = replace(QUICK, longest_seconds=1.0, away_seconds=0.5)  # what answers 10 MB is not asked ten times a second
 QUOTES_THE_ADDRESS = "Client error '404 Not Found' for url '{url}'\nFor more see {url}"
 COMPLETES = {
     "500 then fine": Script(errors=(500, 503)),
@@ -47,6 +47,8 @@ IS_LATE = {
     "hangs when asked": Script(of_health=Manners.HANGS),
     "answers 10 MB when asked": Script(of_health=Manners.HUGE_ANSWER),
 }
+ANSWERS = {"never healthy", "healthy in one word only"}
+IS_AWAY = IS_LATE.keys() - ANSWERS
 
 
 @dataclass
@@ -88,12 +90,14 @@ class Stage:
 
         await self.until(posted)
 
-    async def attempt_failed(self, *names: str) -> None:
-        async def said() -> bool:
-            types = [await self.cast[name].types(DEPLOYMENTS, "deployment") for name in names]
-            return all("StepFailed" in each for each in types)
+    async def said(self, kind: str, *names: str) -> None:
+        """By the hub of each of them."""
 
-        await self.until(said)
+        async def heard() -> bool:
+            types = [await self.cast[name].types(DEPLOYMENTS, "deployment") for name in names]
+            return all(kind in each for each in types)
+
+        await self.until(heard)
 
     async def deadline(self, *names: str) -> None:
         """What the hub waits for is due, whatever it is: the answer to an attempt, or the next one's beginning."""
@@ -165,8 +169,9 @@ async def test_each_has_its_end_one_line_of_error_and_its_credits_once(stage: St
         await stage.submit(name, script)
     await stage.ended(*COMPLETES)
     await stage.given(*IS_LATE, *FAILS, attempt=1)
+    await stage.said("StepWaiting", *IS_AWAY)
     await stage.deadline(*IS_LATE)
-    await stage.attempt_failed(*IS_LATE, "accepted then failed")
+    await stage.said("StepFailed", *IS_LATE, "accepted then failed")
     await stage.deadline(*IS_LATE, "accepted then failed")  # the next attempt begins
     await stage.given(*IS_LATE, "accepted then failed", attempt=2)
     await stage.deadline(*IS_LATE)
@@ -185,6 +190,8 @@ async def test_each_has_its_end_one_line_of_error_and_its_credits_once(stage: St
         assert error.startswith(expected), name
         assert "\n" not in error
         assert "?" not in error
+    for name in ANSWERS:
+        assert "StepWaiting" not in await stage.cast[name].types(DEPLOYMENTS, "deployment")
     said = await stage.everything_said()
     assert SIGNATURE not in said
     assert "X-Amz" not in said

@@ -17,12 +17,14 @@ from pac.deployments.domain import (
     CompleteStep,
     FailStep,
     FundDeployment,
+    HoldUpStep,
     OvertakeDeployment,
     PinApp,
     QueueDeployment,
     RefuseCredits,
     RejectPackage,
     ReleaseApp,
+    ResumeStep,
     SettleCredits,
     SettlePackage,
     StartDeployment,
@@ -99,6 +101,14 @@ def runtime_failed(attempt: int, *, retriable: bool = True) -> Any:
     return lambda at: FailStep(ID, Step.NOTIFY_RUNTIME, attempt, REASON, retriable, at)
 
 
+def runtime_away(at: datetime) -> HoldUpStep:
+    return HoldUpStep(ID, Step.NOTIFY_RUNTIME, 1, at - timedelta(seconds=5), at)
+
+
+def runtime_back(at: datetime) -> ResumeStep:
+    return ResumeStep(ID, Step.NOTIFY_RUNTIME, 1, at)
+
+
 def captured(at: datetime) -> CompleteDeployment:
     return CompleteDeployment(ID, 1, at)
 
@@ -142,6 +152,10 @@ STORIES = {
     "deployment-undecided": story(queued()),
     "deployment-held": story(queued(), held),
     "deployment-processing": story(*NOTIFYING),
+    "deployment-waiting-for-the-runtime": story(*NOTIFYING, runtime_away),
+    "deployment-completed-after-an-absence": story(
+        *NOTIFYING, runtime_away, runtime_back, done(Step.NOTIFY_RUNTIME), captured
+    ),
     "deployment-completed": story(*NOTIFYING, done(Step.NOTIFY_RUNTIME), captured),
     "deployment-of-a-rollback": story(
         queued(Source.ROLLBACK, PACKAGE_STEPS), held, started, done(Step.NOTIFY_RUNTIME), captured

@@ -14,7 +14,9 @@ from pac.contracts.deployments import (
     DeploymentStarted,
     StepCompleted,
     StepFailed,
+    StepResumed,
     StepStarted,
+    StepWaiting,
 )
 from pac.contracts.packages import PackageSubmitted
 from pac.deployments.domain import Policy, decider
@@ -99,6 +101,14 @@ def step_failed(
     step: Step, attempt: int, reason: str, *, next_at: datetime | None, retriable: bool = True
 ) -> StepFailed:
     return StepFailed(**IDS, at=LATER, step=step, attempt=attempt, reason=reason, retriable=retriable, next_at=next_at)
+
+
+def step_waiting(since: datetime = NOON, attempt: int = 1) -> StepWaiting:
+    return StepWaiting(**IDS, at=LATER, step=Step.NOTIFY_RUNTIME, attempt=attempt, since=since)
+
+
+def step_resumed(attempt: int = 1) -> StepResumed:
+    return StepResumed(**IDS, at=LATER, step=Step.NOTIFY_RUNTIME, attempt=attempt)
 
 
 def aborted(

@@ -15,7 +15,7 @@ from pac.contracts.packages import (
     PackageWithdrawn,
     Problem,
 )
-from pac.contracts.runtime_notifier import RuntimeFailed, RuntimeNotifierEvent, RuntimeReady
+from pac.contracts.runtime_notifier import RuntimeAway, RuntimeBack, RuntimeFailed, RuntimeNotifierEvent, RuntimeReady
 from pac.deployments.consumers import News, command_for
 from pac.deployments.domain import (
     Command,
@@ -23,9 +23,11 @@ from pac.deployments.domain import (
     CompleteStep,
     FailStep,
     FundDeployment,
+    HoldUpStep,
     QueueDeployment,
     RefuseCredits,
     RejectPackage,
+    ResumeStep,
     SettleCredits,
     SettlePackage,
 )
@@ -52,6 +54,11 @@ COMMANDS: list[tuple[News, Command]] = [
         RuntimeFailed(**TOLD, agent_app_id=APP, attempt=1, reason="no", retriable=True),
         FailStep(ID, Step.NOTIFY_RUNTIME, 1, "no", retriable=True, at=LATER),
     ),
+    (
+        RuntimeAway(**TOLD, agent_app_id=APP, attempt=2, since=NOON),
+        HoldUpStep(ID, Step.NOTIFY_RUNTIME, 2, NOON, LATER),
+    ),
+    (RuntimeBack(**TOLD, agent_app_id=APP, attempt=2), ResumeStep(ID, Step.NOTIFY_RUNTIME, 2, LATER)),
     (CreditsReserved(**TOLD, amount=2), FundDeployment(ID, LATER)),
     (CreditsRefused(**TOLD, required=10, available=5), RefuseCredits(ID, 10, 5, LATER)),
     (CreditsCaptured(**TOLD, amount=2, attempt=4), CompleteDeployment(ID, 4, LATER)),

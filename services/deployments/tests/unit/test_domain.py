@@ -28,10 +28,12 @@ from pac.deployments.domain import (
     CompleteStep,
     FailStep,
     FundDeployment,
+    HoldUpStep,
     OvertakeDeployment,
     QueueDeployment,
     RefuseCredits,
     RejectPackage,
+    ResumeStep,
     SettleCredits,
     SettlePackage,
     StartDeployment,
@@ -62,7 +64,9 @@ from .examples import (
     started,
     step_completed,
     step_failed,
+    step_resumed,
     step_started,
+    step_waiting,
 )
 
 IDLE = (UNDECIDED, HELD)
@@ -499,3 +503,31 @@ def test_an_ended_deployment_hears_nothing_new(history: tuple[DeploymentEvent, .
 @pytest.mark.parametrize("history", [COMPLETED, (*ABORTING, CREDITS, CANCELLED)])
 def test_an_ended_deployment_cannot_be_cancelled(history: tuple[DeploymentEvent, ...]) -> None:
     given(DEPLOYMENT, *history).when(CancelDeployment(ID, LATER)).then_refused(ErrorCode.ALREADY_FINISHED)
+
+
+HELD_UP = HoldUpStep(ID, Step.NOTIFY_RUNTIME, 1, NOON, LATER)
+RESUMED = ResumeStep(ID, Step.NOTIFY_RUNTIME, 1, LATER)
+NOTIFYING = processing(Step.NOTIFY_RUNTIME)
+
+
+def test_a_runtime_that_is_away_and_back_is_told_once_each() -> None:
+    given(DEPLOYMENT, *NOTIFYING).when(HELD_UP).then(step_waiting())
+    given(DEPLOYMENT, *NOTIFYING, step_waiting()).when(HELD_UP).then()
+    given(DEPLOYMENT, *NOTIFYING, step_waiting()).when(RESUMED).then(step_resumed())
+    given(DEPLOYMENT, *NOTIFYING).when(RESUMED).then()
+
+
+def test_waiting_for_the_runtime_changes_nothing_of_the_deadline() -> None:
+    before, after = DEPLOYMENT.fold(NOTIFYING), DEPLOYMENT.fold((*NOTIFYING, step_waiting()))
+    assert (after.due_at, after.live, after.status) == (before.due_at, True, "processing")
+    assert after.due_at is not None
+    late = CheckDeadline(ID, after.due_at)
+    given(DEPLOYMENT, *NOTIFYING, step_waiting()).when(late).then_types(StepFailed)
+
+
+@pytest.mark.parametrize(
+    "history", [FINALIZING, COMPLETED, (*NOTIFYING, aborted()), (*NOTIFYING, late(Step.NOTIFY_RUNTIME))]
+)
+def test_of_a_closed_attempt_it_is_old(history: tuple[DeploymentEvent, ...]) -> None:
+    given(DEPLOYMENT, *history).when(HELD_UP).then()
+    given(DEPLOYMENT, *history).when(RESUMED).then()

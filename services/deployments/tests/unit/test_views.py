@@ -27,8 +27,11 @@ from .examples import (
     processing,
     queued,
     started,
+    step_completed,
     step_failed,
+    step_resumed,
     step_started,
+    step_waiting,
 )
 
 TIME = "2024-01-01T12:00:00Z"
@@ -188,3 +191,22 @@ def test_another_attempt_shows_its_number_and_why() -> None:
         "started_at": TIME,
         "reason": "late",
     }
+
+
+def test_a_step_that_waits_for_the_runtime_says_so_and_since_when() -> None:
+    waits = (*processing(Step.NOTIFY_RUNTIME), step_waiting())
+    assert steps(shown(*waits))[3] == {
+        "name": "notify_runtime",
+        "status": "processing",
+        "started_at": TIME,
+        "waiting": {"reason": "waiting_for_runtime", "since": TIME},
+    }
+    late = step_failed(Step.NOTIFY_RUNTIME, 1, "late", next_at=LATER)
+    for over in (
+        (step_resumed(),),
+        (step_completed(Step.NOTIFY_RUNTIME),),
+        (late,),
+        (late, step_started(Step.NOTIFY_RUNTIME, 2)),
+        (aborted(step=Step.NOTIFY_RUNTIME),),
+    ):
+        assert "waiting" not in steps(shown(*waits, *over))[3]

@@ -33,6 +33,7 @@ async def test_a_new_app_has_the_published_shape(stage: "Stage") -> None:
         "stopped": False,
         "signature_policy": "optional",
         "runtime": "default",
+        "deploy_policy": "manual",
     }
     read = await stage.gateway.call("GET", f"/api/agent-apps/{app['id']}", mine.key)
     assert read.json["agent_app"] == app
@@ -76,6 +77,18 @@ async def test_an_app_chooses_a_runtime_that_there_is(stage: "Stage") -> None:
         ("europe", None),
         ("default", None),
     ]
+
+
+async def test_an_app_says_what_a_change_of_its_secrets_does(stage: "Stage") -> None:
+    mine = await stage.gateway.account()
+    path = f"/api/agent-apps/{mine.app_id}"
+    refused = await stage.gateway.call("PATCH", path, mine.key, json={"deploy_policy": "members"})
+    assert refused.status == 400
+    for policy in ("on_secrets", "on_secrets", "manual"):
+        changed = await stage.gateway.call("PATCH", path, mine.key, json={"deploy_policy": policy})
+        assert (changed.status, changed.json["agent_app"]["deploy_policy"]) == (200, policy)
+    changes = [told.event for told in await stage.gateway.log.history(f"app-{mine.app_id}")][1:]
+    assert [each.deploy_policy for each in changes if isinstance(each, AgentAppChanged)] == ["on_secrets", "manual"]
 
 
 async def test_lists_come_in_pages_without_gap_or_double(stage: "Stage") -> None:

@@ -338,11 +338,12 @@ async def packages_running(
         stack.push_async_callback(listener.cleanup)
         running.port = await listener.listen("127.0.0.1", 0)
         http = await stack.enter_async_context(ClientSession())
-        [worker] = [reader for reader in service.readers if isinstance(reader, Worker)]
+        workers = [reader for reader in service.readers if isinstance(reader, Worker)]
         [sweep] = [reader for reader in service.readers if isinstance(reader, Sweep)]
         if work:
-            task = asyncio.create_task(worker.run())
-            stack.push_async_callback(end, task)
+            for worker in workers:
+                task = asyncio.create_task(worker.run())
+                stack.push_async_callback(end, task)
         objects = service.resources[0]
         assert isinstance(objects, Objects)
         assert isinstance(sweep.leftovers, Leftovers)

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from pac.contracts.topics import ServiceName
-from pac.runtime_notifier.domain import DELIVERY, AnswerFailed, AnswerReady, Asked
+from pac.runtime_notifier.domain import DELIVERY, AnswerFailed, AnswerReady, Asked, TellAway, TellBack
 from pac.runtime_notifier.secrets.domain import SECRETS, ChangeSecrets
 from pac.testkit.golden import Story
 
@@ -25,6 +25,14 @@ def ready(attempt: int) -> AnswerReady:
     return AnswerReady(OWNER, DEPLOYMENT, AGENT, attempt, Asked(attempt, closed=False), LATER)
 
 
+def away(attempt: int) -> TellAway:
+    return TellAway(OWNER, DEPLOYMENT, AGENT, attempt, Asked(attempt, closed=False), NOON, NOON + timedelta(seconds=5))
+
+
+def back(attempt: int) -> TellBack:
+    return TellBack(OWNER, DEPLOYMENT, AGENT, attempt, Asked(attempt, closed=False), NOON + timedelta(seconds=30))
+
+
 def delivery(*commands: object) -> Story:
     return Story(ServiceName.RUNTIME_NOTIFIER, DELIVERY, DEPLOYMENT, commands)
 
@@ -35,6 +43,8 @@ def changed(*names: str) -> ChangeSecrets:
 
 STORIES = {
     "delivery-ready": delivery(ready(1)),
+    "delivery-to-a-runtime-that-is-away": delivery(away(1)),
+    "delivery-ready-after-an-absence": delivery(away(1), back(1), ready(1)),
     "delivery-ready-at-last": delivery(failed(1, retriable=True), failed(2, retriable=True), ready(3)),
     "delivery-failed": delivery(failed(1, retriable=False)),
     "secrets-changed": Story(

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID, uuid4
 
 import pytest_asyncio
@@ -39,9 +39,11 @@ class Served:
     http: TestClient[Any, Any]
     metrics: Metrics
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
+    deploy_policy: Literal["manual", "on_secrets"] = "manual"
 
     def signed(self, method: str, path: str, account: UUID, app: UUID | None) -> dict[str, str]:
-        caller = Caller(actor=ACTOR, account_id=account, app=AppClaim(id=app) if app is not None else None)
+        claim = AppClaim(id=app, deploy_policy=self.deploy_policy) if app is not None else None
+        caller = Caller(actor=ACTOR, account_id=account, app=claim)
         request_id, audience = str(uuid4()), ServiceName.RUNTIME_NOTIFIER
         token = SIGNER.sign(caller, audience=audience, method=method, path=path, request_id=request_id)
         return {REQUEST_ID_HEADER: request_id, IDENTITY_HEADER: token}

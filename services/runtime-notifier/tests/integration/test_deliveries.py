@@ -1,12 +1,13 @@
 """Deliveries to a scripted runtime: the right event, once, whatever the runtime does."""
 
 import asyncio
+from datetime import UTC, datetime
 from uuid import uuid4
 
 import pytest
 from sqlalchemy import text
 
-from pac.contracts.runtime_notifier import RuntimeFailed, RuntimeReady
+from pac.contracts.runtime_notifier import RuntimeAway, RuntimeBack, RuntimeFailed, RuntimeReady
 from pac.eventlog import AlreadySeen, TooEarly
 from pac.runtime_notifier.watching import Pace
 from pac.testkit.fake_runtime import Manners, Script
@@ -69,6 +70,25 @@ async def test_what_stays_unclear_is_left_to_the_hubs_deadline(make_notifier: Ma
 
     await notifier.until(given_up, "nobody waits for it any longer")
     assert await notifier.events(deployment_id) == []
+
+
+async def test_a_runtime_that_is_away_is_told_and_waited_for(make_notifier: MakeNotifier) -> None:
+    notifier = await make_notifier(pace=Pace(0.02, 0.1, away_seconds=0.2))
+    app_id, deployment_id = await notifier.app(), uuid4()
+    notifier.fake.script[str(deployment_id)] = Script(manners=Manners.CLOSES)
+    before = datetime.now(UTC)
+    await notifier.notify(app_id, deployment_id, 1)
+    [away] = await notifier.said(deployment_id, 1)
+    assert isinstance(away, RuntimeAway)
+    assert before <= away.since <= away.at
+    await notifier.stop()
+    notifier.start()  # whoever takes the errand over knows what the hub was told
+    notifier.fake.script[str(deployment_id)] = Script(held=True)
+    assert isinstance((await notifier.said(deployment_id, 2))[1], RuntimeBack)
+    notifier.fake.release(str(deployment_id))
+    assert isinstance((await notifier.said(deployment_id, 3))[2], RuntimeReady)
+    await notifier.at_rest()
+    assert len(await notifier.events(deployment_id)) == 3
 
 
 async def test_a_failure_is_told_without_the_address_it_quotes(notifier: Notifier) -> None:

@@ -344,3 +344,14 @@ async def test_rekey_says_what_it_cannot_open_and_goes_on(served: "Served") -> N
     [said] = done.unreadable
     assert str(lost) in said
     assert wrapped.kek_id in said
+
+
+async def test_a_change_says_whether_the_app_wants_a_release_with_it(served: "Served") -> None:
+    app = await served.notifier.app()
+    await served.put(app, "LEVEL", "info")
+    served.deploy_policy = "on_secrets"
+    await served.put(app, "LEVEL", "debug")
+    await served.put(app, "LEVEL", "debug")  # the same already: no change
+    assert (await served.secrets("DELETE", app, "/LEVEL"))[0] == 200
+    told = [each.event for each in await served.notifier.log.history(f"secrets-{app}")]
+    assert [each.redeploys for each in told if isinstance(each, SecretsChanged)] == [False, True, True]

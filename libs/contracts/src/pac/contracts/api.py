@@ -52,7 +52,16 @@ def _never_null(field: JsonSchemaValue) -> JsonSchemaValue:
     return {**choices[0], **rest} if len(choices) == 1 else {"anyOf": choices, **rest}
 
 
+class WaitView(Reply):
+    """The step goes on by itself; at its deadline the attempt counts as failed."""
+
+    reason: Literal["waiting_for_runtime"]
+    since: Moment
+
+
 class StepView(Sparse):
+    """`waiting`: what its worker waits for just now, that gives no usable answer."""
+
     name: Step
     status: Literal["pending", "processing", "completed", "failed"]
     attempt: int | None = None
@@ -60,6 +69,7 @@ class StepView(Sparse):
     completed_at: Moment | None = None
     skipped: bool | None = None
     reason: str | None = None
+    waiting: WaitView | None = None
 
 
 class Progress(Reply):

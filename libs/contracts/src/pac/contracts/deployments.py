@@ -88,6 +88,26 @@ class StepFailed(Event):
     next_at: Moment | None = None
 
 
+class StepWaiting(Event):
+    """The attempt goes on, but its worker waits for somebody else since `since`. Its deadline stays."""
+
+    type: Literal["StepWaiting"] = "StepWaiting"
+    deployment_id: UUID
+    step: Step
+    attempt: int
+    waits_for: Literal["runtime"] = "runtime"
+    since: Moment
+
+
+class StepResumed(Event):
+    """After StepWaiting, in the same attempt: it waits no longer."""
+
+    type: Literal["StepResumed"] = "StepResumed"
+    deployment_id: UUID
+    step: Step
+    attempt: int
+
+
 class DeploymentAborted(Event):
     """The end has begun: billing releases, packages withdraws, the notifier stops."""
 
@@ -190,6 +210,8 @@ DeploymentEvent = Annotated[
     | StepStarted
     | StepCompleted
     | StepFailed
+    | StepWaiting
+    | StepResumed
     | DeploymentAborted
     | DeploymentPartSettled
     | DeploymentFailed
@@ -206,6 +228,8 @@ DeploymentsEvent = Annotated[
     | StepStarted
     | StepCompleted
     | StepFailed
+    | StepWaiting
+    | StepResumed
     | DeploymentAborted
     | DeploymentPartSettled
     | DeploymentFailed

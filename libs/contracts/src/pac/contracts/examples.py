@@ -26,6 +26,7 @@ BY_NAME: Final[Mapping[str, Any]] = {
     "due_at": "2026-11-23T12:05:00.250000Z",
     "expires_at": "2027-11-23T12:00:00Z",
     "next_at": "2026-11-23T12:00:05.250000Z",
+    "since": "2026-11-23T11:59:55.250000Z",
     # packages and their environment
     "billable": True,
     "fingerprints": {"API_TOKEN": "9c56cc51b374c3ba189210d5b6d4bf57"},
@@ -62,8 +63,9 @@ BY_NAME: Final[Mapping[str, Any]] = {
     # credits, keys, policies, secrets
     "amount": 5,
     "available": 3,
-    "deploy_policy": "members",
+    "deploy_policy": "on_secrets",
     "kind": "operator",
+    "redeploys": True,
     "required": 5,
     "role": "member",
     "runtime": "europe",

@@ -23,6 +23,7 @@ class AppClaim(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
     id: UUID
     signature_policy: Literal["off", "optional", "required"] = "optional"
+    deploy_policy: Literal["manual", "on_secrets"] = "manual"
 
 
 class Caller(BaseModel):

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from pydantic import Field
 
-from pac.contracts.base import Event, Line, Step
+from pac.contracts.base import Event, Line, Moment, Step
 
 
 class RuntimeReady(Event):
@@ -28,11 +28,35 @@ class RuntimeFailed(Event):
     retriable: bool
 
 
+class RuntimeAway(Event):
+    """The runtime gives no usable answer, since `since`: it is asked until the step's deadline."""
+
+    type: Literal["RuntimeAway"] = "RuntimeAway"
+    deployment_id: UUID
+    agent_app_id: UUID
+    step: Literal[Step.NOTIFY_RUNTIME] = Step.NOTIFY_RUNTIME
+    attempt: int
+    since: Moment
+
+
+class RuntimeBack(Event):
+    """After RuntimeAway: it answers again, and the deployment is on its way there."""
+
+    type: Literal["RuntimeBack"] = "RuntimeBack"
+    deployment_id: UUID
+    agent_app_id: UUID
+    step: Literal[Step.NOTIFY_RUNTIME] = Step.NOTIFY_RUNTIME
+    attempt: int
+
+
 class SecretsChanged(Event):
+    """`redeploys`: the app's `deploy_policy` asks for a new release of what runs, with them."""
+
     type: Literal["SecretsChanged"] = "SecretsChanged"
     agent_app_id: UUID
     names: tuple[str, ...]
     secrets_version: int
+    redeploys: bool = False
 
 
 class WebhookDelivered(Event):
@@ -53,8 +77,15 @@ class WebhookDisabled(Event):
     reason: Line
 
 
-DeliveryEvent = Annotated[RuntimeReady | RuntimeFailed, Field(discriminator="type")]
+DeliveryEvent = Annotated[RuntimeReady | RuntimeFailed | RuntimeAway | RuntimeBack, Field(discriminator="type")]
 RuntimeNotifierEvent = Annotated[
-    RuntimeReady | RuntimeFailed | SecretsChanged | WebhookDelivered | WebhookExhausted | WebhookDisabled,
+    RuntimeReady
+    | RuntimeFailed
+    | RuntimeAway
+    | RuntimeBack
+    | SecretsChanged
+    | WebhookDelivered
+    | WebhookExhausted
+    | WebhookDisabled,
     Field(discriminator="type"),
 ]

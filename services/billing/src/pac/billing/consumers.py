@@ -25,7 +25,9 @@ from pac.contracts.deployments import (
     DeploymentStarted,
     StepCompleted,
     StepFailed,
+    StepResumed,
     StepStarted,
+    StepWaiting,
 )
 from pac.contracts.gateway import (
     AccountOpened,
@@ -72,7 +74,7 @@ class Consumers:
                 await self._end(message, Capture(event.account_id, event.deployment_id, event.attempt, event.at))
             case DeploymentAborted() as event:
                 await self._end(message, Release(event.account_id, event.deployment_id, event.at))
-            case StepStarted() | StepCompleted() | StepFailed():
+            case StepStarted() | StepCompleted() | StepFailed() | StepWaiting() | StepResumed():
                 return
             case DeploymentFunded() | DeploymentStarted() | DeploymentPartSettled():
                 return

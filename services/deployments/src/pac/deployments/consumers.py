@@ -31,6 +31,8 @@ from pac.contracts.packages import (
     SigningKeysChanged,
 )
 from pac.contracts.runtime_notifier import (
+    RuntimeAway,
+    RuntimeBack,
     RuntimeFailed,
     RuntimeNotifierEvent,
     RuntimeReady,
@@ -48,10 +50,12 @@ from pac.deployments.domain import (
     Deployment,
     FailStep,
     FundDeployment,
+    HoldUpStep,
     PinApp,
     QueueDeployment,
     RefuseCredits,
     RejectPackage,
+    ResumeStep,
     SettleCredits,
     SettlePackage,
 )
@@ -81,6 +85,10 @@ def command_for(event: News, at: datetime) -> Command | None:  # noqa: C901, PLR
             return SettlePackage(deployment_id, at)
         case RuntimeFailed(deployment_id=deployment_id, step=step, attempt=attempt, reason=reason, retriable=retriable):
             return FailStep(deployment_id, step, attempt, reason, retriable, at)
+        case RuntimeAway(deployment_id=deployment_id, step=step, attempt=attempt, since=since):
+            return HoldUpStep(deployment_id, step, attempt, since, at)
+        case RuntimeBack(deployment_id=deployment_id, step=step, attempt=attempt):
+            return ResumeStep(deployment_id, step, attempt, at)
         case CreditsReserved(deployment_id=deployment_id):
             return FundDeployment(deployment_id, at)
         case CreditsRefused(deployment_id=deployment_id, required=required, available=available):

@@ -26,7 +26,9 @@ from pac.contracts.deployments import (
     DeploymentStarted,
     StepCompleted,
     StepFailed,
+    StepResumed,
     StepStarted,
+    StepWaiting,
 )
 from pac.deployments.tables import counts, deployments, minutes
 from pac.eventlog import Placed
@@ -56,7 +58,9 @@ def shown(row: Row, event: DeploymentEvent) -> Row:  # noqa: PLR0911 - one retur
             return _ended(row, Outcome.REJECTED, at) | {"error_code": code, "error": error}
         case DeploymentCompleted(at=at):
             return _ended(row, Outcome.SUCCEEDED, at)
-        case DeploymentFunded() | DeploymentPartSettled() | StepStarted() | StepCompleted() | StepFailed():
+        case DeploymentFunded() | DeploymentPartSettled():
+            return row
+        case StepStarted() | StepCompleted() | StepFailed() | StepWaiting() | StepResumed():
             return row
         case _:
             assert_never(event)

@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from pac.contracts.api import DeploymentView, Progress, QueueView, StepView
+from pac.contracts.api import DeploymentView, Progress, QueueView, StepView, WaitView
 from pac.contracts.base import Outcome, Step
-from pac.deployments.domain import Deployment
+from pac.deployments.domain import Deployment, StepRecord
 from pac.deployments.queries import History, Place
 
 OUTCOMES: dict[str, Outcome] = {
@@ -86,7 +86,14 @@ def step_view(now: Deployment, step: Step) -> StepView:
         started_at=record.started_at,
         completed_at=now.aborted.at if over and now.aborted is not None else None,
         reason=reason,
+        waiting=wait_view(now, record),
     )
+
+
+def wait_view(now: Deployment, record: StepRecord) -> WaitView | None:
+    if not now.live or record.waiting_since is None:
+        return None
+    return WaitView(reason="waiting_for_runtime", since=record.waiting_since)
 
 
 def queue_view(now: Deployment, place: Place | None, history: History) -> QueueView:

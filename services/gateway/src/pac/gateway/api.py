@@ -102,7 +102,9 @@ class Api(AccountsApi):
         if wish.runtime is not None and wish.runtime not in self.runtimes:
             known = ", ".join(sorted(self.runtimes))
             raise Refused(ErrorCode.INVALID_REQUEST, details=[f"runtime: There is none of that name; known: {known}"])
-        command = ChangeApp(app_id, account_of(caller), self.now(), wish.signature_policy, wish.runtime)
+        command = ChangeApp(
+            app_id, account_of(caller), self.now(), wish.signature_policy, wish.runtime, wish.deploy_policy
+        )
         changes = wish.model_dump(exclude_none=True)
 
         async def keep(tx: Transaction, _before: App, _events: Sequence[AppEvent], _after: App) -> None:

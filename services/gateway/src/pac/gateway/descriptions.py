@@ -398,7 +398,8 @@ DESCRIPTIONS: Final[dict[Key, Description]] = {
     ("GET", "/api/agent-apps/{app_id}"): Description(summary="One agent app", tag=APPS, answers={200: AppReply}),
     ("PATCH", "/api/agent-apps/{app_id}"): Description(
         summary="Change an agent app",
-        does="`runtime` holds for what is deployed from now on; what runs stays where it is until then.",
+        does="`runtime` holds for what is deployed from now on; what runs stays where it is until then. "
+        "With the `deploy_policy` `on_secrets` a change of the app's secrets deploys what runs once more, at no cost.",
         tag=APPS,
         body=AppChange,
         answers={200: AppReply},

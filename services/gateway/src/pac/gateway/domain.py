@@ -42,6 +42,13 @@ class SignaturePolicy(StrEnum):
     REQUIRED = "required"
 
 
+class DeployPolicy(StrEnum):
+    """`on_secrets`: a change of the app's secrets makes a new release of what runs."""
+
+    MANUAL = "manual"
+    ON_SECRETS = "on_secrets"
+
+
 # ---- accounts -------------------------------------------------------------------------------------------------------
 
 
@@ -183,6 +190,7 @@ class ChangeApp:
     at: datetime
     signature_policy: SignaturePolicy | None = None
     runtime: str | None = None
+    deploy_policy: DeployPolicy | None = None
 
 
 @dataclass(frozen=True)
@@ -203,6 +211,7 @@ class App:
     account_id: UUID | None = None
     signature_policy: SignaturePolicy = SignaturePolicy.OPTIONAL
     runtime: str = DEFAULT_RUNTIME
+    deploy_policy: DeployPolicy = DeployPolicy.MANUAL
 
 
 def decide_app(now: App, command: AppCommand) -> Sequence[AppEvent]:
@@ -214,10 +223,16 @@ def decide_app(now: App, command: AppCommand) -> Sequence[AppEvent]:
         case ChangeApp(app_id, account_id, at):
             policy = command.signature_policy if command.signature_policy != now.signature_policy else None
             runtime = command.runtime if command.runtime != now.runtime else None
-            if policy is None and runtime is None:
+            deploy = command.deploy_policy if command.deploy_policy != now.deploy_policy else None
+            if policy is None and runtime is None and deploy is None:
                 return []  # another name is no event: names are not facts of the log
             changed = AgentAppChanged(
-                account_id=account_id, agent_app_id=app_id, signature_policy=policy, runtime=runtime, at=at
+                account_id=account_id,
+                agent_app_id=app_id,
+                signature_policy=policy,
+                deploy_policy=deploy,
+                runtime=runtime,
+                at=at,
             )
             return [changed]
         case DeleteApp(app_id, account_id, at):
@@ -230,9 +245,13 @@ def evolve_app(now: App, event: AppEvent) -> App:
     match event:
         case AgentAppCreated(account_id=account_id):
             return App(account_id)
-        case AgentAppChanged(signature_policy=policy, runtime=runtime):
-            policy = now.signature_policy if policy is None else SignaturePolicy(policy)
-            return replace(now, signature_policy=policy, runtime=runtime or now.runtime)
+        case AgentAppChanged(signature_policy=policy, runtime=runtime, deploy_policy=deploy):
+            return replace(
+                now,
+                signature_policy=now.signature_policy if policy is None else SignaturePolicy(policy),
+                runtime=runtime or now.runtime,
+                deploy_policy=now.deploy_policy if deploy is None else DeployPolicy(deploy),
+            )
         case AgentAppDeleted():
             return replace(now, account_id=None)
         case _:

@@ -96,7 +96,10 @@ class Queries:
     async def app_claim(self, app_id: UUID, account_ids: Sequence[UUID]) -> tuple[UUID, AppClaim] | None:
         """The app and whose it is; None if there is no such app, if it is deleted, or of none of these accounts."""
         row = await self._one(select(agent_apps).where(*_app(app_id, account_ids)))
-        return row and (row.account_id, AppClaim(id=row.id, signature_policy=row.signature_policy))
+        return row and (
+            row.account_id,
+            AppClaim(id=row.id, signature_policy=row.signature_policy, deploy_policy=row.deploy_policy),
+        )
 
     async def app(self, app_id: UUID, account_id: UUID) -> Row[Any] | None:
         return await self._one(select(agent_apps).where(*_app(app_id, [account_id])))

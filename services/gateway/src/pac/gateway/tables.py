@@ -30,6 +30,7 @@ agent_apps = Table(
     Column("name", Text),
     Column("signature_policy", Text),
     Column("runtime", Text),
+    Column("deploy_policy", Text),
     Column("created_at", DateTime(timezone=True)),
     Column("deleted_at", DateTime(timezone=True)),
     Column("current_release", Integer),  # 0: none yet

@@ -11,7 +11,7 @@ from pac.contracts.base import Moment
 from pac.contracts.bodies.packages import DryRunPackage, Finding
 from pac.contracts.identity import Scope
 from pac.contracts.topics import ServiceName
-from pac.gateway.domain import DEFAULT_RUNTIME, Role, SignaturePolicy
+from pac.gateway.domain import DEFAULT_RUNTIME, DeployPolicy, Role, SignaturePolicy
 from pac.gateway.names import Name
 
 
@@ -34,6 +34,7 @@ class AppChange(Request):
     name: Name | None = None
     signature_policy: Annotated[SignaturePolicy, Field(strict=False)] | None = None
     runtime: Annotated[str, Field(max_length=63)] | None = None
+    deploy_policy: Annotated[DeployPolicy, Field(strict=False)] | None = None
 
 
 class NewApiKey(Request):
@@ -82,7 +83,8 @@ class ReleaseView(Reply):
 class AppView(Reply):
     """`pinned`: deployments complete, but do not become current. `stopped`: the current release does not run.
 
-    `runtime`: the name of the one that what is deployed from now on runs in.
+    `runtime`: the name of the one that what is deployed from now on runs in. `deploy_policy`: whether a change of its
+    secrets makes a new release of what runs (`on_secrets`).
     """
 
     id: UUID
@@ -94,6 +96,7 @@ class AppView(Reply):
     stopped: bool = False
     signature_policy: SignaturePolicy
     runtime: str = DEFAULT_RUNTIME
+    deploy_policy: DeployPolicy = DeployPolicy.MANUAL
 
 
 class KeyView(Reply):

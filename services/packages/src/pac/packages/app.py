@@ -21,6 +21,8 @@ from pac.packages.environment import Sealer, Seals
 from pac.packages.invariants import laws_of_packages
 from pac.packages.leftovers import Leftovers
 from pac.packages.queries import Queries
+from pac.packages.redeploying import QUEUE as REDEPLOYS
+from pac.packages.redeploying import Redeploying
 from pac.packages.rollback import Rollback
 from pac.packages.settings import Settings
 from pac.packages.signatures import Signatures
@@ -69,7 +71,7 @@ def build_service(settings: Settings, objects_settings: ObjectsSettings, clock: 
     leftovers = Leftovers(log, objects, clock)
     contents = Contents(log, objects, clock)
     queries = Queries(log)
-    jobs = Jobs(log, STEPS)
+    jobs, redeploys = Jobs(log, STEPS), Jobs(log, REDEPLOYS)
     checker = Checker(
         CheckLimits(
             workers=settings.check_workers,
@@ -102,7 +104,7 @@ def build_service(settings: Settings, objects_settings: ObjectsSettings, clock: 
         clock=clock,
     )
     again = Again(log, queries, objects, seals, answering, clock, settings.holder_wait_seconds)
-    consumers = Consumers(log, jobs, clock)
+    consumers = Consumers(log, jobs, redeploys, clock)
     work = Work(log, objects, contents, leftovers, checker, settings.temp_dir, clock)
     age, grace = timedelta(seconds=settings.staging_age_seconds), timedelta(seconds=settings.keep_unused_seconds)
     collection = Collection(log, objects, clock, grace, age)
@@ -124,9 +126,11 @@ def build_service(settings: Settings, objects_settings: ObjectsSettings, clock: 
             Subscription(ServiceName.DEPLOYMENTS, consumers.on_deployments_event),
             Subscription(ServiceName.BILLING, consumers.on_billing_event),
             Subscription(ServiceName.GATEWAY, consumers.on_gateway_event),
+            Subscription(ServiceName.RUNTIME_NOTIFIER, consumers.on_runtime_event),
         ),
         readers=(
             Worker(jobs, work.handle, parallel=settings.steps_parallel),
+            Worker(redeploys, Redeploying(log, again).handle),
             Sweep(leftovers, collection, settings.temp_dir, settings.sweep_interval_seconds, age),
         ),
         resources=(objects, checker),

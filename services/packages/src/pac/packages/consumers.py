@@ -1,4 +1,4 @@
-"""What packages hears: orders of the hub, its ends, billing's decision for the waiting request, deleted apps."""
+"""What packages hears: orders of the hub, its ends, billing's decision for the waiting request, apps and secrets."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -11,11 +11,12 @@ from pac.contracts.base import Outcome, Step
 from pac.contracts.billing import BillingEvent, CreditsReserved
 from pac.contracts.deployments import AppStopped, DeploymentAborted, DeploymentCompleted, DeploymentsEvent, StepStarted
 from pac.contracts.gateway import AgentAppChanged, AgentAppDeleted, GatewayEvent
+from pac.contracts.runtime_notifier import RuntimeNotifierEvent, SecretsChanged
 from pac.eventlog import EventLog, Jobs, Message, TooEarly
 from pac.packages.domain.package import PACKAGE, Supersede
 from pac.packages.domain.submission import OWN_STEPS, SUBMISSION, AnswerStep, Withdraw
 from pac.packages.domain.versions import complete, frees, superseded_status, withdrawn_status
-from pac.packages.orders import Order, known_finding
+from pac.packages.orders import Order, cause_written, known_finding
 from pac.packages.shelf import Shelf, app_lock, submission_row
 from pac.servicekit.clock import Clock
 
@@ -26,6 +27,7 @@ logger = structlog.get_logger(__name__)
 class Consumers:
     log: EventLog
     jobs: Jobs
+    redeploys: Jobs
     clock: Clock
 
     async def on_deployments_event(self, message: Message[DeploymentsEvent]) -> None:
@@ -67,6 +69,15 @@ class Consumers:
             case AgentAppChanged(agent_app_id=app_id, signature_policy=str() as policy):
                 async with self.log.transaction(cause=message, locks=[app_lock(app_id)]) as tx:
                     await Shelf(tx.connection, app_id).put_policy(policy)
+            case _:
+                pass
+
+    async def on_runtime_event(self, message: Message[RuntimeNotifierEvent]) -> None:
+        match message.event:
+            case SecretsChanged(agent_app_id=app_id, redeploys=True):
+                async with self.log.transaction(cause=message) as tx:
+                    payload = {"app_id": str(app_id), **cause_written(message.cause)}
+                    await self.redeploys.put(tx, str(app_id), payload, replace=True)
             case _:
                 pass
 

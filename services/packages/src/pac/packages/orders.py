@@ -30,19 +30,12 @@ class Order:
 
     @classmethod
     def read(cls, payload: dict[str, Any]) -> "Order":
-        causation = payload["causation_id"]
-        cause = Cause(
-            actor=payload["actor"],
-            correlation_id=UUID(payload["correlation_id"]),
-            causation_id=UUID(causation) if causation else None,
-            traceparent=payload["traceparent"],
-        )
         return cls(
             UUID(payload["deployment_id"]),
             UUID(payload["app_id"]),
             Step(payload["step"]),
             int(payload["attempt"]),
-            cause,
+            cause_read(payload),
         )
 
     @property
@@ -51,17 +44,33 @@ class Order:
 
     @property
     def payload(self) -> dict[str, Any]:
-        causation = self.cause.causation_id
         return {
             "deployment_id": str(self.deployment_id),
             "app_id": str(self.app_id),
             "step": self.step.value,
             "attempt": self.attempt,
-            "actor": self.cause.actor,
-            "correlation_id": str(self.cause.correlation_id),
-            "causation_id": str(causation) if causation else None,
-            "traceparent": self.cause.traceparent,
+            **cause_written(self.cause),
         }
+
+
+def cause_written(cause: Cause) -> dict[str, Any]:
+    """As part of a payload."""
+    return {
+        "actor": cause.actor,
+        "correlation_id": str(cause.correlation_id),
+        "causation_id": str(cause.causation_id) if cause.causation_id else None,
+        "traceparent": cause.traceparent,
+    }
+
+
+def cause_read(payload: dict[str, Any]) -> Cause:
+    causation = payload["causation_id"]
+    return Cause(
+        actor=payload["actor"],
+        correlation_id=UUID(payload["correlation_id"]),
+        causation_id=UUID(causation) if causation else None,
+        traceparent=payload["traceparent"],
+    )
 
 
 def known_finding(package: Row[Any], step: Step) -> Finding | None:

@@ -25,7 +25,9 @@ from pac.contracts.deployments import (
     DeploymentStarted,
     StepCompleted,
     StepFailed,
+    StepResumed,
     StepStarted,
+    StepWaiting,
 )
 from pac.contracts.gateway import (
     AccountOpened,
@@ -88,7 +90,7 @@ class Consumers:
                 await self._change(message, app_id, lambda app: running.aborted(app, deployment_id), deployment_id)
             case DeploymentCompleted() as event:
                 await self._complete(message, event)
-            case StepStarted() | StepCompleted() | StepFailed():
+            case StepStarted() | StepCompleted() | StepFailed() | StepWaiting() | StepResumed():
                 return
             case DeploymentQueued() | DeploymentStarted() as event:
                 await self._tell(message, event)

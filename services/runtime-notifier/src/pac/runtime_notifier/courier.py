@@ -13,13 +13,13 @@ import structlog
 
 from pac.eventlog import EventLog, Job, Transaction
 from pac.runtime_notifier import running
-from pac.runtime_notifier.domain import DELIVERY, AnswerFailed, AnswerReady, Asked, Command
+from pac.runtime_notifier.domain import DELIVERY, AnswerFailed, AnswerReady, Asked, Command, TellAway, TellBack
 from pac.runtime_notifier.errands import Errand, Facts
 from pac.runtime_notifier.fleet import Fleet, lock_of
 from pac.runtime_notifier.running import App, Wire, WireStatus, should_run
 from pac.runtime_notifier.runtime import CannotStop, Health, StopTaken, Unclear, Unknown
 from pac.runtime_notifier.runtimes import Runtimes
-from pac.runtime_notifier.watching import Failed, GivenUp, Later, NotGiven, Ready, Watch
+from pac.runtime_notifier.watching import Absence, Failed, GivenUp, Later, NotGiven, Ready, Tell, Watch
 
 logger = structlog.get_logger(__name__)
 LIVE = frozenset({WireStatus.PENDING, WireStatus.HEALTHY})
@@ -69,7 +69,10 @@ class Courier:
         async def wanted() -> bool:
             return (await self._situation(errand)).is_wanted
 
-        outcome = await self.watch.until_settled(errand, now.facts, wanted)
+        known = (await self.log.load(DELIVERY, errand.deployment_id)).state
+        is_told = known.away is not None and known.away == now.wire.attempt
+        absence = Absence(self._telling(errand, now), is_told)
+        outcome = await self.watch.until_settled(errand, now.facts, wanted, absence)
         if isinstance(outcome, Later):
             await job.again(outcome.seconds)
             return
@@ -128,6 +131,24 @@ class Courier:
                 assert_never(outcome)
         said, _ = await tx.decide(DELIVERY, wire.deployment_id, command)
         return bool(said)
+
+    def _telling(self, errand: Errand, now: Situation) -> Tell:
+        """Says to the hub since when the runtime is away, or (None) that it answers again; of its own attempts only."""
+
+        async def tell(since: datetime | None) -> None:
+            if (attempt := now.wire.attempt) is None:
+                return
+            cause, stream = errand.because.cause, DELIVERY.stream(errand.deployment_id)
+            async with self.log.transaction(stream, cause=cause, locks=lock_of(errand.app_id)) as tx:
+                app = await self.fleet.load(tx, errand.app_id, errand.deployment_id)
+                delivery, at = app.deliveries[errand.deployment_id], datetime.now(UTC)
+                asked = Asked(delivery.attempt, delivery.closed)
+                ids = (now.facts.account_id, errand.deployment_id, errand.app_id, attempt, asked)
+                command = TellBack(*ids, at) if since is None else TellAway(*ids, since, at)
+                await tx.decide(DELIVERY, errand.deployment_id, command)
+            logger.info("runtime_away" if since else "runtime_back", wire_id=errand.wire_id)
+
+        return tell
 
     # ---- what was given up -----------------------------------------------------------------------------------------
 

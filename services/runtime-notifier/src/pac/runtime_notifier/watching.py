@@ -45,6 +45,7 @@ class Pace:
     given_up_seconds: float = 60.0
     given_up_longest_seconds: float = 600.0
     url_seconds: int = 900
+    away_seconds: float = 5.0  # without a usable answer, until somebody is told
 
 
 @dataclass(frozen=True)
@@ -77,6 +78,30 @@ class Later:
 
 Outcome = Ready | Failed | NotGiven | GivenUp | Later
 Wanted = Callable[[], Awaitable[bool]]
+Tell = Callable[[datetime | None], Awaitable[None]]
+
+
+@dataclass
+class Absence:
+    """Since when the runtime gives no usable answer. `tell` hears of it once that has lasted, and None when it is over.
+
+    `told`: somebody believes that it is away, perhaps from a process before this one.
+    """
+
+    tell: Tell
+    told: bool = False
+    since: datetime | None = None
+
+    async def seen(self, *, answers: bool, at: datetime, lasting_seconds: float) -> None:
+        if answers:
+            if self.told:
+                await self.tell(None)
+            self.told, self.since = False, None
+            return
+        self.since = self.since or at
+        if not self.told and (at - self.since).total_seconds() >= lasting_seconds:
+            await self.tell(self.since)
+            self.told = True
 
 
 @dataclass(frozen=True)
@@ -89,11 +114,11 @@ class Watch:
     pace: Pace
     hiding: Hiding
 
-    async def until_settled(self, errand: Errand, facts: Facts, wanted: Wanted) -> Outcome:
+    async def until_settled(self, errand: Errand, facts: Facts, wanted: Wanted, absence: Absence) -> Outcome:
         pause, stopped = self.pace.first_seconds, 0
         while True:
             health = await self.runtimes[errand.runtime].health(errand.wire_id)
-            overdue = errand.overdue(datetime.now(UTC))
+            overdue, answers = errand.overdue(datetime.now(UTC)), not isinstance(health, Unclear)
             stopped = stopped + 1 if isinstance(health, Health) and health.status == "stopped" else 0
             outcome: Outcome | None = await self._told(health, errand, facts, stopped)
             if isinstance(health, Unknown):
@@ -101,11 +126,13 @@ class Watch:
                     return NotGiven()
                 given = await self._give(errand, facts)
                 outcome = given if isinstance(given, Failed) else None
+                answers = not isinstance(given, Unclear)
                 pause = self.pace.first_seconds if isinstance(given, Accepted) else pause
             if outcome is not None:
                 return outcome
             if overdue:
                 return self._late(errand)
+            await absence.seen(answers=answers, at=datetime.now(UTC), lasting_seconds=self.pace.away_seconds)
             await asyncio.sleep(pause)
             pause = min(pause * 2, self.pace.longest_seconds)
 

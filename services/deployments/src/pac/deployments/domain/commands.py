@@ -68,6 +68,27 @@ class FailStep:
 
 
 @dataclass(frozen=True)
+class HoldUpStep:
+    """The runtime gives no usable answer, since `since`."""
+
+    deployment_id: UUID
+    step: Step
+    attempt: int
+    since: datetime
+    at: datetime
+
+
+@dataclass(frozen=True)
+class ResumeStep:
+    """The runtime answers again."""
+
+    deployment_id: UUID
+    step: Step
+    attempt: int
+    at: datetime
+
+
+@dataclass(frozen=True)
 class RejectPackage:
     """The package is bad, for every attempt."""
 
@@ -138,6 +159,8 @@ Command = (
     | StartDeployment
     | CompleteStep
     | FailStep
+    | HoldUpStep
+    | ResumeStep
     | RejectPackage
     | CompleteDeployment
     | SettleCredits

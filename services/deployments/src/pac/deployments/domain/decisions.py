@@ -16,10 +16,12 @@ from pac.deployments.domain.commands import (
     CompleteStep,
     FailStep,
     FundDeployment,
+    HoldUpStep,
     OvertakeDeployment,
     QueueDeployment,
     RefuseCredits,
     RejectPackage,
+    ResumeStep,
     SettleCredits,
     SettlePackage,
     StartDeployment,
@@ -61,6 +63,11 @@ def decide(policy: Policy, now: Deployment, command: Command) -> Events:  # noqa
                 return []
             code = "runtime_unavailable" if retriable else "runtime_failed"
             return _attempt_failed(facts, step, reason, code, retriable=retriable)
+        case HoldUpStep(step=step, attempt=attempt, since=since):
+            live = _is_live(now, step, attempt, command)
+            return [facts.step_waiting(step, since)] if live and not _waits(now, step) else []
+        case ResumeStep(step=step, attempt=attempt):
+            return [facts.step_resumed(step)] if _is_live(now, step, attempt, command) and _waits(now, step) else []
         case RejectPackage(problems=problems):
             return _package_rejected(facts, problems, command)
         case CompleteDeployment():
@@ -116,6 +123,10 @@ def _is_live(now: Deployment, step: Step, attempt: int, command: Command) -> boo
     if told > current:
         raise TooEarly(command)
     return told == current and now.live
+
+
+def _waits(now: Deployment, step: Step) -> bool:
+    return now.steps[step].waiting_since is not None
 
 
 def _with_next_step(facts: Facts, event: DeploymentEvent) -> Events:

@@ -17,7 +17,9 @@ from pac.contracts.deployments import (
     DeploymentStarted,
     StepCompleted,
     StepFailed,
+    StepResumed,
     StepStarted,
+    StepWaiting,
 )
 from pac.contracts.packages import PackageSubmitted
 from pac.deployments.domain.policy import Policy
@@ -91,6 +93,12 @@ class Facts:
             retriable=retriable,
             next_at=self.at + self.policy.doubled(self.policy.backoff, attempt - 1) if again else None,
         )
+
+    def step_waiting(self, step: Step, since: datetime) -> StepWaiting:
+        return StepWaiting(**self._ids(), step=step, attempt=self.now.attempt, since=since)
+
+    def step_resumed(self, step: Step) -> StepResumed:
+        return StepResumed(**self._ids(), step=step, attempt=self.now.attempt)
 
     def failed(self, code: str, error: str, details: tuple[str, ...] = ()) -> DeploymentAborted:
         return self._aborted(Outcome.FAILED, code, error, error_details=details)

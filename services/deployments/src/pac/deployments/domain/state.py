@@ -20,7 +20,9 @@ from pac.contracts.deployments import (
     DeploymentStarted,
     StepCompleted,
     StepFailed,
+    StepResumed,
     StepStarted,
+    StepWaiting,
 )
 from pac.eventlog.copying import changed
 
@@ -44,13 +46,17 @@ PACKAGE_STEPS = frozenset({Step.VALIDATE_PACKAGE, Step.UPLOAD_TO_S3, Step.GENERA
 
 @dataclass(frozen=True)
 class StepRecord:
-    """`started_at` is the first attempt's; `reason` is why the last one failed."""
+    """`started_at` is the first attempt's; `reason` is why the last one failed.
+
+    `waiting_since`: since when the attempt that is live waits for the runtime.
+    """
 
     attempt: int
     started_at: datetime
     completed_at: datetime | None = None
     failed_at: datetime | None = None
     reason: str | None = None
+    waiting_since: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -98,20 +104,28 @@ def evolve(now: Deployment, event: DeploymentEvent) -> Deployment:  # noqa: C901
             return changed(now, status="processing", started_at=at, release=release, pinned=pinned, due_at=None)
         case StepStarted(step=step, attempt=attempt, at=at, due_at=due_at):
             before = now.steps.get(step)
-            record = changed(before, attempt=attempt, failed_at=None) if before else StepRecord(attempt, at)
+            record = (
+                changed(before, attempt=attempt, failed_at=None, waiting_since=None)
+                if before
+                else StepRecord(attempt, at)
+            )
             shared = changed(
                 now, steps=now.with_step(step, record), step=step, attempt=attempt, live=True, due_at=due_at
             )
             # Else the step before has made it so; a pinned app's has none before.
             return changed(shared, status="finalizing") if step is Step.FINALIZE else shared
         case StepCompleted(step=step, at=at, object_key=object_key):
-            steps = now.with_step(step, changed(now.steps[step], completed_at=at, reason=None))
+            steps = now.with_step(step, changed(now.steps[step], completed_at=at, reason=None, waiting_since=None))
             status: Status = "finalizing" if step in (Step.NOTIFY_RUNTIME, Step.FINALIZE) else "processing"
             stored = object_key or now.object_key
             return changed(now, steps=steps, status=status, object_key=stored, live=False, due_at=None)
         case StepFailed(step=step, at=at, reason=reason, next_at=next_at):
-            steps = now.with_step(step, changed(now.steps[step], failed_at=at, reason=reason))
+            steps = now.with_step(step, changed(now.steps[step], failed_at=at, reason=reason, waiting_since=None))
             return changed(now, steps=steps, live=False, due_at=next_at)
+        case StepWaiting(step=step, since=since):
+            return changed(now, steps=now.with_step(step, changed(now.steps[step], waiting_since=since)))
+        case StepResumed(step=step):
+            return changed(now, steps=now.with_step(step, changed(now.steps[step], waiting_since=None)))
         case DeploymentAborted(outcome=outcome, due_at=due_at):
             if now.status == "aborting":  # said again
                 return changed(now, aborted=event, due_at=due_at)

@@ -29,7 +29,7 @@ from pac.runtime_notifier.environments import Values
 from pac.runtime_notifier.secrets.book import Book, Entry
 from pac.runtime_notifier.secrets.vault import Owner, Plan, Saved, Then, Vault, Which
 from pac.servicekit.clock import Clock
-from pac.servicekit.http import account_and_app, body_in, cause_of, flag_in, reply
+from pac.servicekit.http import account_and_app, body_in, caller_of, cause_of, flag_in, reply
 from pac.servicekit.idempotency import attempt_of
 
 M = TypeVar("M", bound=BaseModel)
@@ -122,7 +122,9 @@ def kept(request: web.Request, told: Callable[[Saved], Reply]) -> Then:
 
 
 def owner_of(request: web.Request) -> Owner:
-    return Owner(*account_and_app(request))
+    account_id, app_id = account_and_app(request)
+    app = caller_of(request).app
+    return Owner(account_id, app_id, redeploys=app is not None and app.deploy_policy == "on_secrets")
 
 
 def name_in(request: web.Request) -> str:

@@ -18,12 +18,13 @@ class Changes:
 
 @dataclass(frozen=True)
 class ChangeSecrets:
-    """`names` of those that got another value, or have none any more."""
+    """`names` of those that got another value, or have none any more. `redeploys`: see the event."""
 
     account_id: UUID
     agent_app_id: UUID
     names: frozenset[str]
     at: datetime
+    redeploys: bool = False
 
 
 def decide(now: Changes, command: ChangeSecrets) -> Sequence[SecretsChanged]:
@@ -36,6 +37,7 @@ def decide(now: Changes, command: ChangeSecrets) -> Sequence[SecretsChanged]:
             agent_app_id=command.agent_app_id,
             names=tuple(sorted(command.names)),
             secrets_version=now.version + 1,
+            redeploys=command.redeploys,
         )
     ]
 

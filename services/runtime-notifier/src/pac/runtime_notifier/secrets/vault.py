@@ -32,10 +32,11 @@ Which = Callable[[Book], frozenset[str]]
 
 @dataclass(frozen=True)
 class Owner:
-    """Whose secrets, and who asks."""
+    """Whose secrets, and who asks. `redeploys`: what the app wants of a change, by its `deploy_policy`."""
 
     account_id: UUID
     app_id: UUID
+    redeploys: bool = False
 
 
 @dataclass(frozen=True)
@@ -131,7 +132,7 @@ class Vault:
             await _not_deleted(tx, owner.app_id)
             book = await book_of(tx.connection, self.ring, owner.app_id)
             difference = differing(book)
-            command = ChangeSecrets(owner.account_id, owner.app_id, difference.names, at)
+            command = ChangeSecrets(owner.account_id, owner.app_id, difference.names, at, owner.redeploys)
             events = CHANGES.decide(Changes(book.version), command)
             if events:
                 await tx.append(stream, events, expected_version=book.version)
