@@ -9,6 +9,8 @@ import pytest
 import yaml
 
 from pac.cli.local.generated import of_servers, of_services
+from pac.gateway.settings import Settings as GatewaySettings
+from pac.runtime_notifier.settings import Settings as NotifierSettings
 from pac.servicekit.settings import read_settings
 
 from .places import DEPLOY, ROOT
@@ -44,6 +46,18 @@ def test_a_service_accepts_the_values(service: str, monkeypatch: pytest.MonkeyPa
             monkeypatch.setenv(name, filled_in(str(text), of_services() | of_servers()))
     for one in settings_of(service):
         read_settings(one)
+
+
+def test_the_example_of_several_runtimes_is_one_that_both_services_take(monkeypatch: pytest.MonkeyPatch) -> None:
+    for service in ("gateway", "runtime-notifier"):
+        for name, text in EVERYTHING[service]["environment"].items():
+            if text is not None:
+                monkeypatch.setenv(name, filled_in(str(text), of_services() | of_servers()))
+    for name, text in re.findall(r"^#(\w+_RUNTIMES)=(.*)$", EXAMPLE, re.MULTILINE):
+        monkeypatch.setenv(name, text)
+    names = read_settings(GatewaySettings).runtime_names
+    assert names == read_settings(NotifierSettings).every_runtime.by_name.keys()
+    assert names > {"default"}
 
 
 def environment(one: dict[str, Any]) -> list[tuple[str, Any]]:
