@@ -116,6 +116,13 @@ def test_what_is_ours_may_write_nothing_and_become_nobody(service: str) -> None:
     assert (one["read_only"], one["cap_drop"], one["security_opt"]) == (True, ["ALL"], ["no-new-privileges:true"])
 
 
+def test_agents_reach_the_object_store_and_who_drives_them_and_no_other_container() -> None:
+    networks = {name: set(one.get("networks", ["default"])) for name, one in EVERYTHING.items()}
+    reached = {name for name, theirs in networks.items() if theirs & networks["runtime"]} - {"runtime"}
+    assert reached == {"s3", "runtime-notifier"}
+    assert all("default" in theirs for name, theirs in networks.items() if name != "runtime")
+
+
 def test_every_variable_is_explained_and_every_explained_one_is_read() -> None:
     passed_on = {name for one in EVERYTHING.values() for name, text in environment(one) if text is None}
     read = {match[1] for match in VARIABLE.finditer(FILE.read_text())} | passed_on
