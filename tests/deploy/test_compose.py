@@ -9,6 +9,8 @@ import pytest
 import yaml
 
 from pac.cli.local.generated import of_servers, of_services
+from pac.gateway.settings import Settings as GatewaySettings
+from pac.runtime_notifier.settings import Settings as NotifierSettings
 from pac.servicekit.settings import read_settings
 
 from .places import DEPLOY, ROOT
@@ -44,6 +46,18 @@ def test_a_service_accepts_the_values(service: str, monkeypatch: pytest.MonkeyPa
             monkeypatch.setenv(name, filled_in(str(text), of_services() | of_servers()))
     for one in settings_of(service):
         read_settings(one)
+
+
+def test_the_example_of_several_runtimes_is_one_that_both_services_take(monkeypatch: pytest.MonkeyPatch) -> None:
+    for service in ("gateway", "runtime-notifier"):
+        for name, text in EVERYTHING[service]["environment"].items():
+            if text is not None:
+                monkeypatch.setenv(name, filled_in(str(text), of_services() | of_servers()))
+    for name, text in re.findall(r"^#(\w+_RUNTIMES)=(.*)$", EXAMPLE, re.MULTILINE):
+        monkeypatch.setenv(name, text)
+    names = read_settings(GatewaySettings).runtime_names
+    assert names == read_settings(NotifierSettings).every_runtime.by_name.keys()
+    assert names > {"default"}
 
 
 def environment(one: dict[str, Any]) -> list[tuple[str, Any]]:
@@ -100,6 +114,13 @@ def test_the_databases_of_all_services_are_migrated() -> None:
 def test_what_is_ours_may_write_nothing_and_become_nobody(service: str) -> None:
     one = EVERYTHING[service]
     assert (one["read_only"], one["cap_drop"], one["security_opt"]) == (True, ["ALL"], ["no-new-privileges:true"])
+
+
+def test_agents_reach_the_object_store_and_who_drives_them_and_no_other_container() -> None:
+    networks = {name: set(one.get("networks", ["default"])) for name, one in EVERYTHING.items()}
+    reached = {name for name, theirs in networks.items() if theirs & networks["runtime"]} - {"runtime"}
+    assert reached == {"s3", "runtime-notifier"}
+    assert all("default" in theirs for name, theirs in networks.items() if name != "runtime")
 
 
 def test_every_variable_is_explained_and_every_explained_one_is_read() -> None:

@@ -37,10 +37,11 @@ async def bench(folder: Path, *arguments: str) -> asyncio.subprocess.Process:
     )
 
 
+@pytest.mark.timeout(300)  # a process for each package of the corpus, and servers
 async def test_results_are_lines_of_json_and_nothing_is_left(folder: Path) -> None:
     tiny = ("--rounds", "1", "--seconds", "0.05", "--events", "300", "-o", "json")
     process = await bench(folder, "bombs", "append", "fold", *tiny)
-    out, err = await asyncio.wait_for(process.communicate(), 100)
+    out, err = await asyncio.wait_for(process.communicate(), 280)
     assert process.returncode == 0, err.decode()
     found = [json.loads(line) for line in out.decode().splitlines()]
     assert all(list(one) == FIELDS for one in found)

@@ -17,7 +17,7 @@ topics = typer.Typer(no_args_is_help=True, help="Topics of the broker.")
 
 @expected
 def migrate(*, state_dir: StateDir = None, output: Output = Format.TABLE) -> None:
-    """Bring the schema of every database named by <SERVICE>_DATABASE_URL (else: the local stack's) to the newest."""
+    """Bring the schema of each database of <SERVICE>_DATABASE_URL[_FILE] (else: the local stack's) to the newest."""
     from pac.cli.local.migrations import migrate as run  # noqa: PLC0415 (slow to import)
     from pac.cli.local.migrations import urls_from  # noqa: PLC0415
 

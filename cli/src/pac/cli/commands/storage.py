@@ -51,7 +51,9 @@ def unused(
 @expected
 def create_bucket() -> None:
     """Make the bucket that S3_BUCKET names on S3_ENDPOINT_URL, unless it is there."""
-    from pac.servicekit.objects import Objects, ObjectsSettings, ObjectsUnavailable  # noqa: PLC0415 (slow to import)
+    from botocore.exceptions import ClientError  # noqa: PLC0415 (slow to import)
+
+    from pac.servicekit.objects import Objects, ObjectsSettings, ObjectsUnavailable  # noqa: PLC0415
     from pac.servicekit.settings import load_settings  # noqa: PLC0415
 
     settings = load_settings(ObjectsSettings)
@@ -62,8 +64,9 @@ def create_bucket() -> None:
 
     try:
         created = asyncio.run(made())
-    except ObjectsUnavailable as away:
-        raise Expected("the bucket could not be made", f"{settings.endpoint_url}: {away}", "pac doctor") from None
+    except (ObjectsUnavailable, ClientError) as fault:
+        why, mend = f"{settings.endpoint_url}: {fault}", "mend S3_ENDPOINT_URL, S3_BUCKET or the keys in AWS_…"
+        raise Expected("the bucket could not be made", why, f"{mend}, then: pac storage create-bucket") from None
     say(f"{'created' if created else 'found'} {settings.bucket}")
 
 

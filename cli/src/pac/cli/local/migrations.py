@@ -4,7 +4,7 @@ import contextlib
 import os
 from collections.abc import Mapping
 
-from pac.cli.local.environment import SERVICES, database_of, variable
+from pac.cli.local.environment import SERVICES, Own, database_of, variable
 from pac.cli.local.errors import Expected
 
 
@@ -27,8 +27,9 @@ def migrate(urls: Mapping[str, str]) -> list[str]:
 
 
 def urls_from(environment: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """The databases that the environment names."""
-    names = {service: environment.get(variable(service, "DATABASE_URL")) for service in SERVICES}
+    """The databases that the environment names, as services read it: also by `<SERVICE>_DATABASE_URL_FILE`."""
+    own = Own(environment)
+    names = {service: own.get(variable(service, "DATABASE_URL")) for service in SERVICES}
     return {service: url for service, url in names.items() if url}
 
 

@@ -63,10 +63,10 @@ async def keep_reading(
     while True:
         ticket = log.woken()
         try:
-            moved = await step()
-            if loop.time() - measured > MEASURE_EVERY_SECONDS:
+            if loop.time() - measured > MEASURE_EVERY_SECONDS:  # first: what fails at each step is behind, too
                 measured = loop.time()
                 await measure()
+            moved = await step()
         except Conflict:
             moved = False
         except LogUnavailable as outage:

@@ -315,7 +315,7 @@ class Objects:
             except ClientError as error:
                 if str(error.response.get("Error", {}).get("Code", "")) not in _NO_BUCKET:
                     raise
-                await self._client.create_bucket(Bucket=self.settings.bucket)
+                await self._client.create_bucket(Bucket=self.settings.bucket, **place_of(self.settings.region))
                 return True
         return False
 
@@ -331,6 +331,13 @@ class Objects:
                         await stale.abort()
                         aborted += 1
         return aborted
+
+
+def place_of(region: str) -> dict[str, Any]:
+    """What a new bucket is to be told: Amazon's endpoint of any other region refuses one that names none (its API
+    reference, CreateBucket), and that of us-east-1 refuses its own name.
+    """
+    return {} if region == "us-east-1" else {"CreateBucketConfiguration": {"LocationConstraint": region}}
 
 
 @dataclass

@@ -4,15 +4,18 @@ The seams that make spans use `pac.eventlog.tracing`. Everything else the export
 environment (`OTEL_EXPORTER_OTLP_HEADERS`, `OTEL_TRACES_SAMPLER`, …), as any program with OpenTelemetry does.
 """
 
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
+import structlog
 from opentelemetry import trace
 
 from pac.servicekit.settings import InvalidSettings, ServiceSettings
 
-EXPORT_TIMEOUT_SECONDS: Final = 2.0  # at the end of a process nobody waits longer for a collector
+logger = structlog.get_logger(__name__)
+EXPORT_TIMEOUT_SECONDS: Final = 2.0  # of one batch; at the end of a process nobody waits longer for all that are left
 
 
 @contextmanager
@@ -50,6 +53,15 @@ def traces_sent(service: str, settings: ServiceSettings) -> Iterator[None]:
     try:
         yield
     finally:
-        provider.shutdown()
+        if not done_within(EXPORT_TIMEOUT_SECONDS, provider.shutdown):
+            logger.warning("traces_left_behind")
         if file is not None:
             file.close()
+
+
+def done_within(seconds: float, work: Callable[[], object]) -> bool:
+    """False if it goes on in its own thread, which does not keep the process."""
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    thread.join(seconds)
+    return not thread.is_alive()

@@ -56,7 +56,7 @@ PIPELINE = (
         "s",
     ),
     Panel("Messages not yet read", "max by (job, topic) (consumer_lag_messages)", "{{job}} {{topic}}"),
-    Panel("Events not yet sent, age of the oldest", "max by (service) (pac_relay_lag_seconds)", "{{service}}", "s"),
+    Panel("Events not yet sent, age of the oldest", "max by (job) (relay_backlog_seconds)", "{{job}}", "s"),
     Panel("Readers held back for", "max by (service) (pac_log_watermark_age_seconds)", "{{service}}", "s"),
     Panel("Projections behind", "max by (projection) (pac_projection_lag_seconds)", "{{projection}}", "s"),
     Panel("Messages set aside", "max by (consumer, early) (pac_parked_messages)", "{{consumer}} early={{early}}"),

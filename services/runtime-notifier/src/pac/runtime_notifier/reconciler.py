@@ -47,8 +47,12 @@ class Reconciler:
                 tasks.create_task(self._rounds(runtime))
 
     async def _rounds(self, runtime: str | None) -> None:
+        """An outage ends a round, and none of the others'."""
         while True:
-            await self.round(runtime)
+            try:
+                await self.round(runtime)
+            except* OSError as away:
+                logger.warning("reconciler_waits", runtime=runtime, error=type(away.exceptions[0]).__name__)
             await asyncio.sleep(self.interval_seconds)
 
     async def round(self, runtime: str | None = DEFAULT_RUNTIME) -> None:
