@@ -87,6 +87,24 @@ async def test_a_cancelled_stream_leaves_nothing_either(objects: Objects) -> Non
     assert await open_uploads(objects) == 0
 
 
+async def test_until_a_part_is_full_the_store_is_asked_for_nothing(objects: Objects) -> None:
+    """So a client that sends a byte a second costs the store nothing; what was small is stored by one request."""
+    begun, go_on = asyncio.Event(), asyncio.Event()
+
+    async def slow() -> AsyncIterator[bytes]:
+        yield bytes(7 * MIB)
+        begun.set()
+        await go_on.wait()
+        yield b"end"
+
+    task = asyncio.create_task(objects.put_stream("slow", slow()))
+    await asyncio.wait_for(begun.wait(), 20)
+    assert await open_uploads(objects) == 0
+    go_on.set()
+    stored = await task
+    assert await objects.head("slow") == stored, "a multipart upload has no hash of its own"
+
+
 async def test_the_sweep_ends_only_old_uploads(objects: Objects) -> None:
     for key in ("old", "older"):
         await objects._client.create_multipart_upload(Bucket=objects.settings.bucket, Key=key)
@@ -174,7 +192,7 @@ async def test_an_upload_whose_completion_went_unheard_is_an_outage(objects_sett
     """The client asks again, and is told that there is no such upload: it is done, or it is not."""
     async with faulty_s3(objects_settings.endpoint_url, draws(0), LosesOneAnswer) as proxy:
         behind = objects_settings.model_copy(update={"endpoint_url": proxy.endpoint})
-        async with Objects(behind) as objects:
+        async with Objects(behind, part_bytes=len(b"content")) as objects:
             with pytest.raises(ObjectsUnavailable):
                 await objects.put_stream("unheard", pieces(b"content"))
             assert proxy.counted[Error.UNHEARD] == 1

@@ -3,8 +3,8 @@
 import asyncio
 import base64
 import hashlib
-from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -147,21 +147,32 @@ class Objects:
     async def put_stream(self, key: str, chunks: AsyncIterator[bytes]) -> Stored:
         """Writes as it comes: at most three parts in memory. What fails, for whatever reason, leaves nothing behind.
 
-        The object appears when the last part is there. What `chunks` raises is raised here.
+        The object appears when the last part is there; one of a single part costs a single request, and until a part
+        is full the store is asked for nothing. What `chunks` raises is raised here.
         """
         digest, size, buffer = hashlib.sha256(), 0, bytearray()
-        async with self._multipart(key) as upload:
+
+        async def full_parts() -> AsyncGenerator[bytes]:
+            nonlocal size
             async for chunk in chunks:
                 digest.update(chunk)
                 size += len(chunk)
-                buffer += chunk
+                buffer.extend(chunk)
                 while len(buffer) >= self.part_bytes:
                     part = bytes(memoryview(buffer)[: self.part_bytes])
                     del buffer[: self.part_bytes]
+                    yield part
+
+        async with aclosing(full_parts()) as parts:
+            if (first := await anext(parts, None)) is None:
+                return await self.put_bytes(key, bytes(buffer))
+            async with self._multipart(key) as upload:
+                await upload.add(first)
+                async for part in parts:
                     await upload.add(part)
-            if buffer or not upload.parts:
-                await upload.add(bytes(buffer))
-            etag = await upload.complete()
+                if buffer:
+                    await upload.add(bytes(buffer))
+                etag = await upload.complete()
         return Stored(key, size, digest.hexdigest(), etag)
 
     @asynccontextmanager
