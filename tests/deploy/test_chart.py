@@ -126,7 +126,8 @@ def test_every_pod_may_write_nothing_and_become_nobody(values: tuple[str | Path,
 # ---- who may reach whom ----------------------------------------------------------------------------------------------
 
 SERVERS = {"postgres": 5432, "kafka": 9092, "s3": 7070, "runtime": 8090}
-PORTS = (*SERVERS.values(), 53, 443, 4000, 8000, 9000)
+COLLECTOR, EUROPE = 4318, 8091  # the ports of otlpEndpoint, and of a further runtime
+PORTS = (*SERVERS.values(), COLLECTOR, EUROPE, 53, 443, 4000, 8000, 9000)
 
 
 def peer(namespace: str) -> Json:
@@ -135,7 +136,10 @@ def peer(namespace: str) -> Json:
 
 def world() -> dict[str, End]:
     ours = {name: End(name, NAMESPACE, {**labels(name)}) for name in (*SERVICES, "migrate", "test")}
-    others = {name: End(name, name) for name in (*SERVERS, "ingress", "monitoring", "kube-system", "stranger")}
+    others = {
+        name: End(name, name)
+        for name in (*SERVERS, "europe", "collector", "ingress", "monitoring", "kube-system", "stranger")
+    }
     stranger = End("neighbour", NAMESPACE, {"app.kubernetes.io/name": "another"})
     return {**ours, **others, "neighbour": stranger, "public": End("public", address="93.184.215.14")}
 
@@ -156,6 +160,8 @@ def arrows(*, sessions: bool) -> set[tuple[str, str, int]]:
         *((one, server, SERVERS[server]) for one in (*SERVICES, "migrate") for server in ("postgres", "kafka")),
         *((service, "s3", SERVERS["s3"]) for service in WITH_OBJECTS),
         ("runtime-notifier", "runtime", SERVERS["runtime"]),
+        ("runtime-notifier", "europe", EUROPE),
+        *((service, "collector", COLLECTOR) for service in SERVICES),
         ("runtime-notifier", "public", 443),
         *([("gateway", "public", 443)] if sessions else []),
         *((one, "kube-system", 53) for one in (*SERVICES, "migrate", "test")),
@@ -169,9 +175,16 @@ def test_exactly_the_arrows_of_the_design_pass(tmp_path: Path, *, sessions: bool
         "ingressFrom": [peer("ingress")],
         "metricsFrom": [peer("monitoring")],
         **{name: {"port": port, "to": [peer(name)]} for name, port in SERVERS.items()},
+        "runtimes": [{"port": EUROPE, "to": [peer("europe")]}],
+        "collectorTo": [peer("collector")],
+    }
+    values = {
+        "otlpEndpoint": f"http://traces.collector:{COLLECTOR}",
+        "networkPolicy": policy,
+        "gateway": {"settings": settings},
     }
     file = tmp_path / "values.yaml"
-    file.write_text(yaml.safe_dump({"networkPolicy": policy, "gateway": {"settings": settings}}))
+    file.write_text(yaml.safe_dump(values))
     policies = Policies(list(of_kind(rendered("--values", file), "NetworkPolicy").values()), NAMESPACE)
     ends = world()
     ours = {name for name, end in ends.items() if end.labels.get("app.kubernetes.io/name") == "pac"}

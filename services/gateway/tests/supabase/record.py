@@ -13,7 +13,10 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 RECORDED = HERE / "cookies.json"
-INSTALL = ("npm", "install", "--no-audit", "--no-fund", "--no-package-lock", "--ignore-scripts", "--loglevel=error")
+INSTALL = (
+    *("npm", "install", "--no-audit", "--no-fund", "--no-package-lock", "--ignore-scripts", "--loglevel=error"),
+    *("--fetch-retries=0", "--fetch-timeout=30000"),  # ms; a registry out of reach is said at once
+)
 
 
 def main(arguments: list[str]) -> int:

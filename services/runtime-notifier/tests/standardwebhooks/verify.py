@@ -18,7 +18,10 @@ from pac.runtime_notifier.webhooks.seals import new_secret
 from pac.runtime_notifier.webhooks.signing import signed_headers
 
 HERE = Path(__file__).parent
-INSTALL = ("npm", "install", "--no-audit", "--no-fund", "--no-package-lock", "--ignore-scripts", "--loglevel=error")
+INSTALL = (
+    *("npm", "install", "--no-audit", "--no-fund", "--no-package-lock", "--ignore-scripts", "--loglevel=error"),
+    *("--fetch-retries=0", "--fetch-timeout=30000"),  # ms; a registry out of reach is said at once
+)
 BODY = '{"type":"deployment.failed","timestamp":"2026-11-25T12:00:00Z","data":{"error":"ä \\u2028 😀"}}'
 LONG = json.dumps({"type": "deployment.completed", "data": {"error": "é" * 9000}}, ensure_ascii=False)
 

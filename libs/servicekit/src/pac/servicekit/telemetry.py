@@ -15,7 +15,7 @@ from opentelemetry import trace
 from pac.servicekit.settings import InvalidSettings, ServiceSettings
 
 logger = structlog.get_logger(__name__)
-EXPORT_TIMEOUT_SECONDS: Final = 2.0  # of one batch; at the end of a process nobody waits longer for all that are left
+LEFT_SECONDS: Final = 2.0  # at the end of a process nobody waits longer for a collector, whatever is left
 
 
 @contextmanager
@@ -40,8 +40,7 @@ def traces_sent(service: str, settings: ServiceSettings) -> Iterator[None]:
         raise InvalidSettings(["traces are asked for, but pac-servicekit[traces] is not installed"]) from None
     provider = TracerProvider(resource=Resource.create({"service.name": service}), shutdown_on_exit=False)
     if settings.traces_endpoint:
-        exporter = OTLPSpanExporter(timeout=EXPORT_TIMEOUT_SECONDS)
-        provider.add_span_processor(BatchSpanProcessor(exporter))
+        provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
     if settings.traces_file is None:
         file = None
     else:
@@ -53,7 +52,7 @@ def traces_sent(service: str, settings: ServiceSettings) -> Iterator[None]:
     try:
         yield
     finally:
-        if not done_within(EXPORT_TIMEOUT_SECONDS, provider.shutdown):
+        if not done_within(LEFT_SECONDS, provider.shutdown):
             logger.warning("traces_left_behind")
         if file is not None:
             file.close()
