@@ -193,6 +193,30 @@ async def misused(pac: Pac, tenant: Tenant, package: Path, planted: Planted) -> 
         assert answer.status == 400, answer.status
 
 
+async def test_a_change_makes_a_new_release_where_the_app_says_so(
+    pac: Pac, tenant: Tenant, runtime: LocalRuntime, folder: Path
+) -> None:
+    app = f"/api/agent-apps/{tenant.app_id}"
+    said = await pac.call("PATCH", app, tenant.key, json={"deploy_policy": "on_secrets"})
+    assert (said.status, said.body["agent_app"]["deploy_policy"]) == (200, "on_secrets")
+    package = write_package(write_agent(folder / "level", main=SPEAKS), folder)
+    first = (await pac.deploy(tenant, package, "1.0.0")).body["deployment"]["id"]
+    assert (await pac.ended(first, tenant.key))["status"] == "completed"
+    spent = (await pac.call("GET", "/api/credits", tenant.key)).body["spent"]
+    assert (await save(pac, tenant, "PUT", "/T_LEVEL", {"value": "debug"})).status == 200
+
+    async def following() -> str | None:
+        listed = await pac.call("GET", f"/api/deployments?app={tenant.app_id}", tenant.key)
+        newest: str = listed.body["deployments"][0]["id"]
+        return newest if newest != first else None
+
+    second = await eventually(following)
+    assert second is not None
+    assert (await pac.ended(second, tenant.key))["status"] == "completed"
+    assert (await runtime.invoke(second, {}))["T_LEVEL"] == "debug"
+    assert (await pac.call("GET", "/api/credits", tenant.key)).body["spent"] == spent, "it costs nothing"
+
+
 async def test_the_secrets_of_a_deleted_app_are_gone(pac: Pac) -> None:
     tenant = await pac.tenant()
     await pac.credits_opened(tenant.key)

@@ -87,7 +87,7 @@ def test_results_are_kept_with_their_machine_and_the_newest_are_shown(tmp_path: 
 
 
 def test_an_unknown_name_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(Expected, match="append, fold, rebuild, relay, accept, completed, throughput, upload"):
+    with pytest.raises(Expected, match="append, fold, rebuild, relay, accept, completed, rollback, throughput, upload"):
         chosen(["apend"])
     assert [benchmark.name for benchmark in chosen(["fold", "append"])] == ["append", "fold"]
 

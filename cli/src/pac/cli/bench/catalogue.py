@@ -9,7 +9,7 @@ from pac.cli.bench import bombing, eventstore
 from pac.cli.bench.append import append
 from pac.cli.bench.bombing import bombs
 from pac.cli.bench.crawling import slow_bodies
-from pac.cli.bench.deploying import accept, completed, throughput
+from pac.cli.bench.deploying import accept, completed, rollback, throughput
 from pac.cli.bench.folding import fold, rebuild
 from pac.cli.bench.ground import Ground, Needs, ground
 from pac.cli.bench.measuring import Options, Result
@@ -38,6 +38,7 @@ BENCHMARKS = (
     Benchmark("relay", Needs.KAFKA, relay),
     Benchmark("accept", Needs.PAC, accept),
     Benchmark("completed", Needs.PAC, completed),
+    Benchmark("rollback", Needs.PAC, rollback),
     Benchmark("throughput", Needs.PAC, throughput),
     Benchmark("upload", Needs.PAC, upload),
     Benchmark("memory", Needs.PAC, memory),

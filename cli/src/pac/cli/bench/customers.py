@@ -82,6 +82,12 @@ class Customer:
         answer = await self.gateway.call("POST", path, data=form, what="a deployment of the benchmark was refused")
         return str(answer["deployment"]["id"])
 
+    async def rollback(self) -> str:
+        """To the release before the current one; the deployment's id as soon as it is accepted."""
+        path = f"/api/agent-apps/{self.app_id}/rollback"
+        answer = await self.gateway.call("POST", path, body={}, what="a rollback of the benchmark was refused")
+        return str(answer["deployment"]["id"])
+
 
 @asynccontextmanager
 async def customers(pac: LocalPac, apps: int) -> AsyncIterator[list[Customer]]:

@@ -46,6 +46,11 @@ class Scene:
         began = time.perf_counter()
         return await self.ear.heard_after(began, await customer.deploy())
 
+    async def rolled_back(self, customer: Customer) -> float:
+        """Seconds from the request until the release before is current again."""
+        began = time.perf_counter()
+        return await self.ear.heard_after(began, await customer.rollback())
+
     async def accepted(self, customer: Customer) -> float:
         """Seconds from the request to its answer; returns when the deployment has ended, so that the next is alone."""
         began = time.perf_counter()
@@ -86,6 +91,22 @@ async def completed(ground: Ground, options: Options) -> AsyncGenerator[Result]:
             (ours - spent, theirs) for (ours, theirs), (_, spent) in zip(results[0].pairs, stored.pairs, strict=True)
         ]
         yield Result("completed.p50.without_storage", "ms", scene.peer, tuple(pairs))
+
+
+async def rollback(ground: Ground, options: Options) -> AsyncGenerator[Result]:
+    """Back and forth between two releases. What a runtime needs to start the agent comes on top, here it is nothing."""
+    async with _scene(ground, 1) as scene:
+        (customer,) = scene.customers
+        first = await customer.rollback()
+        await scene.ear.heard_after(time.perf_counter(), first)
+        hops = await _hops(ground, first)
+        peer = f"floor of {hops} hops"
+        contenders = {
+            OURS: lambda: _one_by_one(options.deployments, lambda: scene.rolled_back(customer)),
+            peer: lambda: _one_by_one(options.deployments, lambda: scene.floor.once(hops)),
+        }
+        for one in results_of_times("rollback", peer, await paired(options.rounds, contenders)):
+            yield one
 
 
 async def throughput(ground: Ground, options: Options) -> AsyncGenerator[Result]:
