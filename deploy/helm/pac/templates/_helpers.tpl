@@ -1,7 +1,7 @@
 {{- /* The services, and what of the world each of them talks to. */}}
 {{- define "pac.services" -}}
 gateway: {port: 4000, hears: [deployments]}
-packages: {port: 8000, objects: true, hears: [deployments, billing, gateway]}
+packages: {port: 8000, objects: true, hears: [deployments, billing, gateway, runtime-notifier]}
 deployments: {port: 8000, hears: [gateway, packages, billing, runtime-notifier]}
 billing: {port: 8000, hears: [gateway, deployments]}
 runtime-notifier: {port: 8000, objects: true, hears: [gateway, deployments]}
