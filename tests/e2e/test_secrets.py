@@ -120,8 +120,17 @@ async def test_fifty_planted_values_reach_the_agent_in_order_and_nothing_else(
 
 
 async def explained(pac: Pac, tenant: Tenant, deployment: str, planted: Planted) -> None:
-    answer = await pac.call("GET", f"/api/agent-apps/{tenant.app_id}/env/explain", tenant.key)
-    assert answer.status == 200, answer
+    async def asked() -> Answer:
+        answer = await pac.call("GET", f"/api/agent-apps/{tenant.app_id}/env/explain", tenant.key)
+        assert answer.status == 200, answer
+        return answer
+
+    async def is_of_it() -> bool:
+        """A moment after it is completed the notifier has heard so."""
+        return bool((await asked()).body["deployment_id"] == deployment)
+
+    await eventually(is_of_it)
+    answer = await asked()
     told = {one["key"]: (one["wins"], one["loses"]) for one in answer.body["env"]}
     assert told["T_P00"] == ("request", [".env"])
     assert told["T_P20"] == ("request", ["provider", ".env"])
