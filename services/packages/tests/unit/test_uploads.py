@@ -1,7 +1,6 @@
 """What an upload leaves when it cannot begin, or not end."""
 
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import suppress
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import cast
 
@@ -15,6 +14,7 @@ from pac.packages.body import MIB, BodyLimits
 from pac.packages.leftovers import Leftovers
 from pac.packages.uploads import Uploads
 from pac.servicekit.objects import Objects, ObjectsUnavailable
+from pac.testkit.descriptors import opened
 
 
 class Away:
@@ -25,13 +25,6 @@ class Away:
         raise LogUnavailable("Postgres is away")
 
 
-def descriptors() -> Iterator[str]:
-    """What this process has open; others of its threads open and close meanwhile."""
-    for descriptor in Path("/proc/self/fd").iterdir():
-        with suppress(FileNotFoundError):
-            yield str(descriptor.readlink())
-
-
 async def test_no_descriptor_and_no_file_stays_when_postgres_is_away(tmp_path: Path) -> None:
     uploads = Uploads(cast("Objects", None), cast("Leftovers", Away()), BodyLimits(MIB), tmp_path)
     headers = {hdrs.CONTENT_TYPE: "multipart/form-data; boundary=x"}
@@ -39,7 +32,7 @@ async def test_no_descriptor_and_no_file_stays_when_postgres_is_away(tmp_path: P
         with pytest.raises(LogUnavailable):
             async with uploads.receive(make_mocked_request("POST", "/", headers)):
                 raise AssertionError("it cannot have come in")
-    assert [opened for opened in descriptors() if opened.startswith(str(tmp_path))] == []
+    assert [path for path in opened() if path.startswith(str(tmp_path))] == []
     assert list(tmp_path.iterdir()) == []
 
 

@@ -103,7 +103,9 @@ async def served(make_notifier: MakeNotifier) -> AsyncIterator[Served]:
         stopping=stopping,
         idempotency=Idempotency.of(notifier.log, b"secret of the tests"),
     )
-    async with TestClient(TestServer(app)) as client:
+    server = TestServer(app)
+    await server.start_server(shutdown_timeout=0.1)  # else a minute for a client that has more to send
+    async with TestClient(server) as client:
         yield Served(notifier, client, metrics, stopping)
 
 
