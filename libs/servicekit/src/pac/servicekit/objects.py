@@ -28,6 +28,7 @@ PART_BYTES: Final = 8 * 1024 * 1024
 PARTS_IN_FLIGHT: Final = 2
 CHUNK_BYTES: Final = 1024 * 1024
 DELETE_SECONDS: Final = 30.0
+BINARY: Final = "application/octet-stream"
 _SERVER_ERROR, _THROTTLED = 500, 429
 _DELETED = frozenset({200, 204, 404})
 _MISSING = frozenset({"NoSuchKey", "404", "NotFound"})
@@ -130,8 +131,10 @@ class Objects:
 
     # ---- writing ----------------------------------------------------------------------------------------------------
 
-    async def put_bytes(self, key: str, content: bytes, *, content_type: str = "application/octet-stream") -> Stored:
-        digest = hashlib.sha256(content).hexdigest()
+    async def put_bytes(self, key: str, content: bytes, *, content_type: str = BINARY) -> Stored:
+        return await self._put(key, content, hashlib.sha256(content).hexdigest(), content_type)
+
+    async def _put(self, key: str, content: bytes, digest: str, content_type: str) -> Stored:
         md5 = base64.b64encode(hashlib.md5(content, usedforsecurity=False).digest()).decode()
         with _translated(key):
             answer = await self._client.put_object(
@@ -165,7 +168,7 @@ class Objects:
 
         async with aclosing(full_parts()) as parts:
             if (first := await anext(parts, None)) is None:
-                return await self.put_bytes(key, bytes(buffer))
+                return await self._put(key, bytes(buffer), digest.hexdigest(), BINARY)
             async with self._multipart(key) as upload:
                 await upload.add(first)
                 async for part in parts:
